@@ -7,6 +7,7 @@ The ledger is read back from the executed notebooks, so it shows what was run an
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,19 @@ KNOWN = {
     "recalled": "recalled from the source, not re-read",
     "derived": "derived in this book",
 }
+SOURCES = {
+    "li2025supporting": "Li & Lin (2025a)",
+    "li2025diagonal": "Li & Lin (2025b)",
+    "li2024improving": "Li & Lin (2024)",
+    "xu2025three": "Xu & Ziyin (2025)",
+    "petrini2022learning": "Petrini et al. (2022)",
+    "jiang2024joint": "Jiang et al. (2024)",
+    "radhakrishnan2024mechanism": "Radhakrishnan et al. (2024)",
+    "jacot2018neural": "Jacot et al. (2018)",
+    "chizat2019lazy": "Chizat et al. (2019)",
+}
+"""Works that a claim's source may name by their key in the bibliography, as a reader sees them."""
+KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
 FINDINGS = ("verified", "reproduced with change", "not reproduced")
 
 
@@ -103,8 +117,16 @@ class Claim:
             raise ClaimError(f"claim {self.id}: known must be one of {list(KNOWN)}, got {self.known!r}")
         if self.finding not in FINDINGS:
             raise ClaimError(f"claim {self.id}: finding must be one of {FINDINGS}, got {self.finding!r}")
+        unknown = sorted(set(KEY.findall(self.source)) - SOURCES.keys())
+        if unknown:
+            raise ClaimError(f"claim {self.id}: source must name works of SOURCES, got {unknown}")
         if (self.finding == "verified") != (self.reason == ""):
             raise ClaimError(f"claim {self.id}: reason must be given just where the finding is not 'verified'")
+
+    @property
+    def attribution(self) -> str:
+        """The source in words: authors and years for the keys of the bibliography."""
+        return KEY.sub(lambda key: SOURCES[key[0]], self.source)
 
 
 @dataclass(frozen=True)
@@ -140,7 +162,7 @@ class Record:
             f"<p>{badge(self.verdict)} <strong>{escape(self.claim.statement)}</strong>{reason}</p>"
             f"<p>measured <code>{escape(shown(self.value))}</code>, "
             f"expected <code>{escape(str(self.claim.expect))}</code> ({escape(self.claim.because)}) · "
-            f"{escape(self.claim.source)}, {KNOWN[self.claim.known]} · <code>{self.claim.id}</code></p></div>"
+            f"{escape(self.claim.attribution)}, {KNOWN[self.claim.known]} · <code>{self.claim.id}</code></p></div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -233,10 +255,10 @@ def contents(chapter: str) -> Table:
     if not claims:
         raise ClaimError(f"chapter must have a file in the registry, got {chapter!r}")
     rows = tuple(
-        (f"C{i}", f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.source))
+        (f"C{i}", f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.attribution))
         for i, claim in enumerate(claims, 1)
     )
-    text = "\n".join(f"C{i}  {claim.statement} [{claim.source}]" for i, claim in enumerate(claims, 1))
+    text = "\n".join(f"C{i}  {claim.statement} [{claim.attribution}]" for i, claim in enumerate(claims, 1))
     return Table(("", "claim", "source"), rows, text)
 
 
@@ -290,7 +312,7 @@ def ledger(folder: Path = Path(), chapter: str | None = None) -> Table:
         verdict, value = (record.verdict, shown(record.value)) if record else ("unchecked", "-")
         reason = f'<br><span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
         link = f'<a href="{claim.chapter}.ipynb#claim-{claim.id}">{escape(claim.statement)}</a>{reason}'
-        source = f"{escape(claim.source)}<br><em>{KNOWN[claim.known]}</em>"
+        source = f"{escape(claim.attribution)}<br><em>{KNOWN[claim.known]}</em>"
         rows.append(
             (link, source, f"<code>{value}</code>", f"<code>{escape(str(claim.expect))}</code>", badge(verdict))
         )

@@ -1,6 +1,8 @@
 """The registry, the check, the stored record and the ledger."""
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +76,7 @@ def test_an_expectation_is_exactly_one_rule(rule):
         ({"finding": "maybe"}, "claim toy-slope: finding must be one of .*, got 'maybe'"),
         ({"finding": "not reproduced"}, "claim toy-slope: reason must be given just where"),
         ({"reason": "why not"}, "claim toy-slope: reason must be given just where"),
+        ({"source": "smith2020nothing, Table 1"}, r"source must name works of SOURCES, got \['smith2020nothing'\]"),
     ],
 )
 def test_a_claim_states_what_is_known_and_why_it_changed(change, message):
@@ -191,6 +194,23 @@ def test_contents_lists_the_claims_of_a_chapter(toy):
     assert repr(table).startswith("C1  The slope is <one>.")
     with pytest.raises(ClaimError, match="chapter must have a file in the registry, got 'nope'"):
         claims.contents("nope")
+
+
+def test_a_source_is_shown_by_its_authors():
+    named = claim(source="li2024improving, Theorem 3.1; after chizat2019lazy")
+    assert named.attribution == "Li & Lin (2024), Theorem 3.1; after Chizat et al. (2019)"
+    assert "Li &amp; Lin (2024), Theorem 3.1" in Record(named, 1.0).html()
+
+
+def test_sources_are_those_of_the_bibliography():
+    text = (Path(__file__).parents[1] / "chapters" / "references.bib").read_text(encoding="utf-8")
+    for key, name in claims.SOURCES.items():
+        entry = text.partition("{" + key + ",")[2].partition("\n@")[0]
+        first = re.search(r"author = \{(\w+)", entry)
+        year = re.search(r"year = \{(\d+)\}", entry)
+        assert first and year, key
+        assert name.startswith(first[1]), key
+        assert year[1] in name, key
 
 
 def test_the_registry_is_well_formed():

@@ -47,10 +47,12 @@ import os
 import subprocess
 import sys
 
-os.environ |= {{f"{{name}}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}}
+for library in ("OMP", "OPENBLAS", "MKL"):
+    os.environ[f"{{library}}_NUM_THREADS"] = "1"
 if importlib.util.find_spec("afp_utils") is None:
     book = "git+{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", book], check=True)"""
+    fetch = [sys.executable, "-m", "pip", "install", "-q", book]
+    subprocess.run(fetch, check=True)"""
 
 
 class ChapterError(Exception):
@@ -196,11 +198,16 @@ def quotable(notebook: nbformat.NotebookNode) -> dict[str, str]:
 
 
 def quote(notebook: nbformat.NotebookNode) -> None:
-    """Put the stored numbers into the prose. Raises `KeyError` where one is quoted that the run did not store."""
+    """Put the stored numbers into the prose. Raises `ChapterError` where a quoted one was not stored or is misplaced."""
     texts = quotable(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
+            unknown = {mark[1] for mark in QUOTED.finditer(cell.source)} - texts.keys()
+            if unknown:
+                raise ChapterError(f"cell {cell['id']} may quote {sorted(texts)}, got {sorted(unknown)}")
             cell.source = QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", cell.source)
+    if wrong := misquoted(notebook):
+        raise ChapterError(f"a quoted number must stand inside a line, got {wrong}")
 
 
 def misquoted(notebook: nbformat.NotebookNode) -> list[str]:

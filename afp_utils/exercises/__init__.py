@@ -67,7 +67,9 @@ class Exercise:
     minutes: int
     hint: str
     worked: str
-    checkers: list[Callable[[Callable[..., Any]], None]] = field(default_factory=list)
+    checkers: list[Callable[[Callable[..., Any]], None]] = field(
+        default_factory=list
+    )
     wrongs: list[tuple[str, Callable[..., Any]]] = field(default_factory=list)
     unusuals: list[Callable[..., Any]] = field(default_factory=list)
 
@@ -78,7 +80,11 @@ class Exercise:
     @property
     def task(self) -> str:
         """What the reader is asked: the docstring below its first line."""
-        return inspect.cleandoc(self.solution.__doc__ or "").partition("\n")[2].strip()
+        return (
+            inspect.cleandoc(self.solution.__doc__ or "")
+            .partition("\n")[2]
+            .strip()
+        )
 
     @property
     def code(self) -> str:
@@ -95,8 +101,13 @@ class Exercise:
         source = textwrap.dedent(inspect.getsource(self.solution))
         function, lines = ast.parse(source).body[0], source.splitlines()
         docstring = function.body[0]
-        first = inspect.cleandoc(self.solution.__doc__ or "").partition("\n")[0]
-        head = [*lines[function.lineno - 1 : docstring.lineno - 1], f'    """{first}"""']
+        first = inspect.cleandoc(self.solution.__doc__ or "").partition("\n")[
+            0
+        ]
+        head = [
+            *lines[function.lineno - 1 : docstring.lineno - 1],
+            f'    """{first}"""',
+        ]
         return head, lines[docstring.end_lineno :]
 
     def checker(self, function: Callable[[Callable[..., Any]], None]) -> None:
@@ -116,7 +127,10 @@ class Exercise:
 
         def tried(*arguments: Any, **named: Any) -> Any:
             result = answer(*arguments, **named)
-            expect(result is not None and result is not ..., "not solved yet: the function returns nothing")
+            expect(
+                result is not None and result is not ...,
+                "not solved yet: the function returns nothing",
+            )
             return result
 
         try:
@@ -125,15 +139,23 @@ class Exercise:
         except Mistake as mistake:
             return Verdict(self.name, False, str(mistake))
         except Exception as error:  # noqa: BLE001 - a reader's code may raise anything
-            return Verdict(self.name, False, f"your function raised {type(error).__name__}: {error}")
+            return Verdict(
+                self.name,
+                False,
+                f"your function raised {type(error).__name__}: {error}",
+            )
         return Verdict(self.name, True, "right")
 
 
-def exercise(*, minutes: int, hint: str, worked: str) -> Callable[[Callable[..., Any]], Exercise]:
+def exercise(
+    *, minutes: int, hint: str, worked: str
+) -> Callable[[Callable[..., Any]], Exercise]:
     """Make the decorated function the code of a worked solution; `worked` is its reasoning, `hint` one step of it."""
     return lambda solution: Exercise(solution, minutes, hint, worked)
 
 
 def exercises(module: ModuleType) -> list[Exercise]:
     """The exercises of a chapter's module, in the order of the file."""
-    return [item for item in vars(module).values() if isinstance(item, Exercise)]
+    return [
+        item for item in vars(module).values() if isinstance(item, Exercise)
+    ]

@@ -14,7 +14,9 @@ def _draw(*shapes):
 
 
 def _close(value, truth):
-    return np.shape(value) == np.shape(truth) and np.allclose(value, truth, rtol=1e-8, atol=1e-10)
+    return np.shape(value) == np.shape(truth) and np.allclose(
+        value, truth, rtol=1e-8, atol=1e-10
+    )
 
 
 # ---- the tangent kernel of a network that is not linear ----
@@ -29,7 +31,7 @@ def _close(value, truth):
     r"$\sum_i 2u_ih_{ki}\,2u_ih_{li}\,(x_k\cdot x_l) = 4\,(x_k\cdot x_l)\sum_iu_i^2h_{ki}h_{li}$.",
 )
 def tangent_kernel(w, u, x):
-    r"""Return the tangent kernel (n, n) of f(x) = sum_i u_i (w_i . x)^2 at the rows of x.
+    r"""Tangent kernel (n, n) of sum_i u_i (w_i . x)^2 at the rows of x.
 
     The two-layer network $f(x)=\sum_i u_i\,(w_i\cdot x)^2$ has first layer $w$ (shape $m\times d$) and second layer $u$
     (shape $m$), both trained. Compute its tangent kernel at the rows of $x$ (shape $n\times d$).
@@ -42,18 +44,37 @@ def tangent_kernel(w, u, x):
 def _tangent_parts():
     w, u, x = _draw((3, 2), 3, (4, 2))
     hidden = x @ w.T
-    return (w, u, x), hidden**2 @ (hidden**2).T, (x @ x.T) * ((hidden * u**2) @ hidden.T)
+    return (
+        (w, u, x),
+        hidden**2 @ (hidden**2).T,
+        (x @ x.T) * ((hidden * u**2) @ hidden.T),
+    )
 
 
 @tangent_kernel.checker
 def _(answer):
     arguments, readout, first = _tangent_parts()
     value = answer(*arguments)
-    expect(np.shape(value) == (4, 4), f"the kernel must have shape (4, 4) for 4 points, got {np.shape(value)}")
-    expect(not _close(value, readout), "that is the Gram matrix: the first layer is trained too")
-    expect(not _close(value, readout + first), "the derivative of a square has a factor 2, and it enters squared")
-    expect(not _close(value, 4 * first), "the readout is missing: df/du_i = (w_i . x)^2")
-    expect(_close(value, readout + 4 * first), "not the inner products of the parameter gradients")
+    expect(
+        np.shape(value) == (4, 4),
+        f"the kernel must have shape (4, 4) for 4 points, got {np.shape(value)}",
+    )
+    expect(
+        not _close(value, readout),
+        "that is the Gram matrix: the first layer is trained too",
+    )
+    expect(
+        not _close(value, readout + first),
+        "the derivative of a square has a factor 2, and it enters squared",
+    )
+    expect(
+        not _close(value, 4 * first),
+        "the readout is missing: df/du_i = (w_i . x)^2",
+    )
+    expect(
+        _close(value, readout + 4 * first),
+        "not the inner products of the parameter gradients",
+    )
 
 
 @tangent_kernel.wrong("that is the Gram matrix")
@@ -76,7 +97,12 @@ def _(w, u, x):
 
 @tangent_kernel.unusual
 def _(w, u, x):
-    rows = [np.concatenate([(w @ p) ** 2, (2 * (u * (w @ p))[:, None] * p).ravel()]) for p in x]
+    rows = [
+        np.concatenate(
+            [(w @ p) ** 2, (2 * (u * (w @ p))[:, None] * p).ravel()]
+        )
+        for p in x
+    ]
     return np.array(rows) @ np.array(rows).T
 
 
@@ -92,14 +118,16 @@ def _(w, u, x):
     r"features out.",
 )
 def feature_error(eigenvalues, coefficients, noise):
-    r"""Return the feature error measure, with its thresholds tried one by one.
+    r"""Feature error measure, its thresholds tried one by one.
 
     Write the feature error measure from its definition, without sorting. Mind ties, null features, and the possibility
     of keeping nothing.
     """
     thresholds = [np.inf, *eigenvalues[eigenvalues > 0]]
     return min(
-        np.sum(coefficients[eigenvalues < level] ** 2) + noise * np.sum(eigenvalues >= level) for level in thresholds
+        np.sum(coefficients[eigenvalues < level] ** 2)
+        + noise * np.sum(eigenvalues >= level)
+        for level in thresholds
     )
 
 
@@ -115,7 +143,9 @@ _FEM_CASES = {
 def _(answer):
     values = {}
     for name, (levels, weights, noise) in _FEM_CASES.items():
-        values[name] = float(answer(np.array(levels), np.array(weights), noise))
+        values[name] = float(
+            answer(np.array(levels), np.array(weights), noise)
+        )
     truth = {
         name: feature_error_measure(np.array(levels), np.array(weights), noise)
         for name, (levels, weights, noise) in _FEM_CASES.items()
@@ -124,12 +154,22 @@ def _(answer):
         not np.isclose(values["plain"], 0.0925),
         "that is the ideal sum of min(c^2, noise): FEM may only cut along the order of the eigenvalues",
     )
-    expect(np.isclose(values["plain"], truth["plain"]), f"for {_FEM_CASES['plain']} it is 0.16, got {values['plain']}")
     expect(
-        np.isclose(values["nothing"], truth["nothing"]), "keeping no feature at all is allowed, and sometimes the best"
+        np.isclose(values["plain"], truth["plain"]),
+        f"for {_FEM_CASES['plain']} it is 0.16, got {values['plain']}",
     )
-    expect(np.isclose(values["ties"], truth["ties"]), "equal eigenvalues enter or leave together")
-    expect(np.isclose(values["null"], truth["null"]), "a feature of eigenvalue zero is not there: never keep it")
+    expect(
+        np.isclose(values["nothing"], truth["nothing"]),
+        "keeping no feature at all is allowed, and sometimes the best",
+    )
+    expect(
+        np.isclose(values["ties"], truth["ties"]),
+        "equal eigenvalues enter or leave together",
+    )
+    expect(
+        np.isclose(values["null"], truth["null"]),
+        "a feature of eigenvalue zero is not there: never keep it",
+    )
 
 
 @feature_error.wrong("that is the ideal sum")
@@ -140,7 +180,8 @@ def _(eigenvalues, coefficients, noise):
 @feature_error.wrong("keeping no feature at all is allowed")
 def _(eigenvalues, coefficients, noise):
     return min(
-        np.sum(coefficients[eigenvalues < level] ** 2) + noise * np.sum(eigenvalues >= level)
+        np.sum(coefficients[eigenvalues < level] ** 2)
+        + noise * np.sum(eigenvalues >= level)
         for level in eigenvalues[eigenvalues > 0]
     )
 
@@ -159,7 +200,9 @@ def _(eigenvalues, coefficients, noise):
 def _(eigenvalues, coefficients, noise):
     thresholds = [np.inf, *eigenvalues]
     return min(
-        np.sum(coefficients[eigenvalues < level] ** 2) + noise * np.sum(eigenvalues >= level) for level in thresholds
+        np.sum(coefficients[eigenvalues < level] ** 2)
+        + noise * np.sum(eigenvalues >= level)
+        for level in thresholds
     )
 
 
@@ -185,7 +228,7 @@ def _(eigenvalues, coefficients, noise):
     r"$\sqrt{|z|}\,\tau^{-1/4}$: to be a hundred times lazier, a start three times larger is enough.",
 )
 def lazy_enough(z, tolerance):
-    r"""Return the smallest start alpha at which the squared feature changes by at most `tolerance`, relatively.
+    r"""Smallest start at which a^2 changes by at most `tolerance`.
 
     In the smallest network $f(x)=\beta ax$ with target $z$ (of either sign), how large must $\alpha=a(0)$ be for the
     squared feature $a^2$ to change by a relative amount of at most `tolerance` during the whole training? Exactly, not
@@ -198,10 +241,15 @@ def lazy_enough(z, tolerance):
 def _(answer):
     for z, tolerance in [(1.0, 0.01), (-0.7, 0.5), (3.0, 2.0)]:
         value = answer(z, tolerance)
-        expect(np.isrealobj(value) and np.isfinite(value), f"the target may be negative: z = {z} gives {value}")
+        expect(
+            np.isrealobj(value) and np.isfinite(value),
+            f"the target may be negative: z = {z} gives {value}",
+        )
         change = (np.sqrt(1 + 4 * z**2 / value**4) - 1) / 2
         expect(
-            not np.isclose(value**2, (z**2 / (tolerance + tolerance**2)) ** 0.25),
+            not np.isclose(
+                value**2, (z**2 / (tolerance + tolerance**2)) ** 0.25
+            ),
             "that is the square root of alpha: a(0)^2 = alpha^2",
         )
         expect(
@@ -221,7 +269,11 @@ def _(z, tolerance):
 
 @lazy_enough.wrong("the target may be negative")
 def _(z, tolerance):
-    return np.sqrt(z + 0j if z < 0 else z) / (tolerance + tolerance**2) ** 0.25 if z > 0 else float("nan")
+    return (
+        np.sqrt(z + 0j if z < 0 else z) / (tolerance + tolerance**2) ** 0.25
+        if z > 0
+        else float("nan")
+    )
 
 
 @lazy_enough.wrong("the feature changes by")
@@ -250,7 +302,7 @@ def _(z, tolerance):
     r"definition.",
 )
 def gradient_alignment(gradient, target_gradient):
-    r"""Return the cosine of the average gradient outer products of two arrays of gradients (n, d).
+    r"""Cosine of the average outer products of gradients (n, d).
 
     Given the gradients of the predictor and of the target at the same $n$ points (rows), return the AGOP alignment. A
     constant predictor or target has alignment 0.
@@ -267,26 +319,46 @@ def _(answer):
     folded = np.concatenate([first, -first])
     truth = gradient_alignment.solution(first, second)
     value = answer(first, second)
-    flat = np.sum(first * second) / np.linalg.norm(first) / np.linalg.norm(second)
-    expect(np.ndim(value) == 0, f"the alignment is one number, got shape {np.shape(value)}")
-    expect(not np.isclose(value, flat), "that is the cosine of the gradients themselves; average outer products first")
-    points = np.sum((first @ first.T) * (second @ second.T)) / np.linalg.norm(first @ first.T)
+    flat = (
+        np.sum(first * second) / np.linalg.norm(first) / np.linalg.norm(second)
+    )
+    expect(
+        np.ndim(value) == 0,
+        f"the alignment is one number, got shape {np.shape(value)}",
+    )
+    expect(
+        not np.isclose(value, flat),
+        "that is the cosine of the gradients themselves; average outer products first",
+    )
+    points = np.sum((first @ first.T) * (second @ second.T)) / np.linalg.norm(
+        first @ first.T
+    )
     expect(
         not np.isclose(value, points / np.linalg.norm(second @ second.T)),
         "that compares points (n, n); the outer product lives on the input directions (d, d)",
     )
     doubled = answer(folded, np.concatenate([second, second]))
     expect(
-        np.isfinite(doubled) and np.isclose(doubled, truth), "opposite gradients must not cancel: average g g^T, not g"
+        np.isfinite(doubled) and np.isclose(doubled, truth),
+        "opposite gradients must not cancel: average g g^T, not g",
     )
-    expect(np.isclose(value, truth), f"not the Frobenius cosine: expected {truth:.4f}, got {value:.4f}")
+    expect(
+        np.isclose(value, truth),
+        f"not the Frobenius cosine: expected {truth:.4f}, got {value:.4f}",
+    )
     constant = answer(np.zeros((5, 2)), second)
-    expect(constant == 0, f"a constant predictor has alignment 0, got {constant}")
+    expect(
+        constant == 0, f"a constant predictor has alignment 0, got {constant}"
+    )
 
 
 @gradient_alignment.wrong("that is the cosine of the gradients themselves")
 def _(gradient, target_gradient):
-    return np.sum(gradient * target_gradient) / np.linalg.norm(gradient) / np.linalg.norm(target_gradient)
+    return (
+        np.sum(gradient * target_gradient)
+        / np.linalg.norm(gradient)
+        / np.linalg.norm(target_gradient)
+    )
 
 
 @gradient_alignment.wrong("opposite gradients must not cancel")
@@ -313,5 +385,7 @@ def _(gradient, target_gradient):
 @gradient_alignment.unusual
 def _(gradient, target_gradient):
     cross = np.sum((gradient @ target_gradient.T) ** 2)
-    scale = np.linalg.norm(gradient @ gradient.T) * np.linalg.norm(target_gradient @ target_gradient.T)
+    scale = np.linalg.norm(gradient @ gradient.T) * np.linalg.norm(
+        target_gradient @ target_gradient.T
+    )
     return cross / scale if scale else 0.0

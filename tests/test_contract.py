@@ -1,0 +1,88 @@
+"""Every model of every mechanism answers the four questions of `trajectory.Model` by the same laws.
+
+A new mechanism adds one line to RUNS: its name, the dimension of its inputs, and a function that runs it.
+"""
+
+import numpy as np
+import pytest
+
+from afp_utils import index_models, sequence
+from afp_utils.trajectory import Model, Probe, Trajectory, observe, white
+
+TIMES = np.array([0.0, 0.4, 3.0])
+DATA = np.array([1.2, -0.7, 0.3, 0.0])
+FEATURES = np.array([0.5, 0.02, 1.5, 0.2])
+LINK = np.array([0.3, 0.0, 0.8, 0.6])
+DECAY = 1.0 / (1.0 + np.arange(4.0)) ** 2
+
+RUNS = {
+    "sequence, vanilla": (4, lambda: sequence.vanilla_flow(DATA, FEATURES, TIMES)),
+    "sequence, depth 0": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES)),
+    "sequence, depth 2": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES, depth=2, b0=0.4)),
+    "single-index": (3, lambda: index_models.single_index(LINK, DECAY, 0.4, TIMES)),
+}
+STATES = [
+    pytest.param(d, make, index, id=f"{name}, t={TIMES[index]:g}")
+    for name, (d, make) in RUNS.items()
+    for index in range(len(TIMES))
+]
+
+
+def points(n, d, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+@pytest.mark.parametrize(("d", "make", "index"), STATES)
+class TestModel:
+    def test_answers_have_the_shapes_of_the_contract(self, d, make, index):
+        state, x = make().states[index], points(5, d)
+        assert isinstance(state, Model)
+        shapes = [answer(x).shape for answer in (state.predict, state.gradient, state.gram, state.tangent)]
+        assert shapes == [(5,), (5, d), (5, 5), (5, 5)]
+
+    def test_gradient_is_the_slope_of_the_prediction(self, d, make, index):
+        state, x, step = make().states[index], points(6, d), 1e-5
+        for axis in np.eye(d):
+            slope = (state.predict(x + step * axis) - state.predict(x - step * axis)) / (2 * step)
+            np.testing.assert_allclose(state.gradient(x) @ axis, slope, rtol=1e-6, atol=1e-8)
+
+    def test_kernels_are_symmetric_and_positive_and_tangent_exceeds_gram(self, d, make, index):
+        state, x = make().states[index], points(8, d)
+        gram, tangent = state.gram(x), state.tangent(x)
+        for kernel in (gram, tangent, tangent - gram):
+            np.testing.assert_allclose(kernel, kernel.T, atol=1e-10)
+            assert np.linalg.eigvalsh(kernel).min() > -1e-9 * max(1.0, np.abs(tangent).max())
+
+    def test_the_prediction_lies_in_the_span_of_the_features(self, d, make, index):
+        state, x = make().states[index], points(12, d)
+        levels, basis = np.linalg.eigh(state.gram(x))
+        unseen = basis[:, levels <= 1e-11 * levels[-1]]
+        assert np.linalg.norm(unseen.T @ state.predict(x)) <= 1e-5 * (1e-9 + np.linalg.norm(state.predict(x)))
+
+    def test_answers_at_a_point_do_not_depend_on_the_other_points(self, d, make, index):
+        state, x = make().states[index], points(6, d)
+        some = [4, 1]
+        np.testing.assert_allclose(state.predict(x[some]), state.predict(x)[some], atol=1e-12)
+        np.testing.assert_allclose(state.gradient(x[some]), state.gradient(x)[some], atol=1e-12)
+        np.testing.assert_allclose(state.gram(x[some]), state.gram(x)[np.ix_(some, some)], atol=1e-12)
+        np.testing.assert_allclose(state.tangent(x[some]), state.tangent(x)[np.ix_(some, some)], atol=1e-12)
+
+    def test_asking_changes_nothing(self, d, make, index):
+        state, x = make().states[index], points(5, d)
+        kept = x.copy()
+        first = [state.predict(x), state.gradient(x), state.gram(x), state.tangent(x)]
+        again = [state.predict(x), state.gradient(x), state.gram(x), state.tangent(x)]
+        np.testing.assert_array_equal(x, kept)
+        for one, other in zip(first, again):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(("d", "make"), RUNS.values(), ids=RUNS)
+def test_runs_can_be_observed(d, make):
+    run = make()
+    assert isinstance(run, Trajectory)
+    np.testing.assert_array_equal(run.time, TIMES)
+    assert run.risk[-1] < run.risk[0]
+    x = white(points(9, d))
+    seen = observe([run, run], Probe(x=x, target=x[:, 0], target_gradient=np.tile(np.eye(d)[0], (9, 1)), noise=0.1))
+    assert seen.gram.shape == (2, 3, 9, 9)
