@@ -1,6 +1,7 @@
 """The book's figure style and its few figure types. Each takes arrays and an `ax`, returns the `ax`, computes no result."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -15,7 +16,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7a5c00", "#56b4e9")
 """Wong's palette, which readers with colour-blindness tell apart; every series has a marker of its own as well."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 
-STYLE = {
+STYLE: dict[str, Any] = {
     "axes.prop_cycle": cycler(color=COLOURS, marker=MARKERS),
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -38,7 +39,7 @@ STYLE = {
 
 def use_style() -> None:
     """Make the book's style matplotlib's default in this process."""
-    mpl.rcParams.update(STYLE)
+    mpl.rcParams.update(STYLE)  # type: ignore[arg-type] # its keys are typed one by one
 
 
 @checked

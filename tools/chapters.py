@@ -11,6 +11,7 @@ its end, so an interrupted run leaves the old one.
 
 import argparse
 import ast
+import base64
 import hashlib
 import importlib
 import json
@@ -37,6 +38,8 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = ROOT / "chapters"
 DRAFTS = ROOT / "drafts"
 LEDGER = "ledger"
+COVER = ("sequence-models", "fig-eigenvalues", ROOT / "_static" / "cover.png")
+"""The chapter and the figure that README and landing page show, and where they find it."""
 QUOTED = re.compile(r"<!--=([\w:/-]+)-->(.*?)<!--/-->", re.DOTALL)
 """A number quoted in the prose: `<!--=name-->0.333<!--/-->`, invisible marks around the text that the run stored."""
 
@@ -221,6 +224,13 @@ def misquoted(notebook: nbformat.NotebookNode) -> list[str]:
 # ---- running ----
 
 
+def image(notebook: nbformat.NotebookNode, figure: str) -> bytes:
+    """The picture that the cell of a figure shows."""
+    (cell,) = (cell for cell in notebook.cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == figure)
+    (picture,) = (output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
+    return base64.b64decode(picture)
+
+
 def peak_memory(pid: int, done: threading.Event) -> list[int]:
     """Largest resident memory, in bytes, of a process with its children, sampled 20 times a second until `done`."""
     peak, process = [0], psutil.Process(pid)
@@ -273,6 +283,8 @@ def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[st
     notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}, "afp": marks})
     quote(notebook)
     write(notebook, path(name))
+    if name == COVER[0]:
+        COVER[2].write_bytes(image(notebook, COVER[1]))
     return name, seconds, megabytes
 
 

@@ -100,15 +100,11 @@ class Exercise:
     def _parts(self) -> tuple[list[str], list[str]]:
         source = textwrap.dedent(inspect.getsource(self.solution))
         function, lines = ast.parse(source).body[0], source.splitlines()
+        assert isinstance(function, ast.FunctionDef)
         docstring = function.body[0]
-        first = inspect.cleandoc(self.solution.__doc__ or "").partition("\n")[
-            0
-        ]
-        head = [
-            *lines[function.lineno - 1 : docstring.lineno - 1],
-            f'    """{first}"""',
-        ]
-        return head, lines[docstring.end_lineno :]
+        first = inspect.cleandoc(self.solution.__doc__ or "").splitlines()[0]
+        head = lines[function.lineno - 1 : docstring.lineno - 1]
+        return [*head, f'    """{first}"""'], lines[docstring.end_lineno :]
 
     def checker(self, function: Callable[[Callable[..., Any]], None]) -> None:
         """Register the function that tries an answer and raises `Mistake` where it is wrong."""

@@ -1,0 +1,69 @@
+# The two commands are `make book` and `make test`. Both set up .venv from nothing on their first run.
+
+# The first Python that is new enough; `make book PY=/some/python` chooses another.
+PY ?= $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$(shell \
+	$(python) -c 'import sys; print("$(python)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+PYTHON := .venv/bin/python
+READY := .venv/.ready
+# torch in its small build without CUDA. If the index cannot be reached, pip goes on without it, at once.
+TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu --retries 0 --timeout 20
+ifdef NEWEST # the newest versions that pyproject.toml allows, instead of the pinned ones
+TORCH := torch
+else
+TORCH := $(shell grep '^torch==' constraints.txt)
+PINS := -c constraints.txt
+endif
+export AFP_NEWEST := $(NEWEST)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# small matrices run fastest on one thread, and two chapters run at a time
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+
+.PHONY: help book site test chapters measure lint bench screenshots clean
+help: ## say what the targets do
+	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
+
+book: chapters site ## set up, run the chapters that are out of date, build the site with warnings as errors
+
+test: $(READY) ## set up and run all tests: package, chapters, structure of the book, site, browser
+	@echo "test: two workers, each chapter on one of them"
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+chapters: $(READY) ## run the chapters whose stored outputs are out of date
+	@echo "chapters: looking for outputs that are out of date"
+	@$(PYTHON) tools/chapters.py run --changed
+
+# Built beside the old site, which it replaces once complete: an interrupted or failed build leaves nothing behind.
+site: $(READY) ## build the site from the chapters as they are stored
+	@echo "site: building, warnings are errors"
+	@rm -rf _build/new
+	@.venv/bin/jupyter-book build . --path-output _build/new -W --keep-going -q >/dev/null
+	@rm -rf _build/html && mv _build/new/_build/html _build/html && rm -rf _build/new
+	@echo "site: open file://$(CURDIR)/_build/html/index.html"
+
+measure: $(READY) ## run all chapters one at a time and store their run time and memory
+	@$(PYTHON) tools/chapters.py measure
+
+lint: $(READY) ## style, spelling and types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/mypy afp_utils
+
+bench: $(READY) ## time the package beside its peers, one thread
+	@$(PYTHON) -m pytest benchmarks -q --benchmark-only
+
+screenshots: site ## take every page, wide and narrow, light and dark, into _build/screenshots
+	@$(PYTHON) tools/screenshots.py _build/html _build/screenshots
+
+clean: ## remove the environment and all that was built
+	rm -rf .venv _build
+
+# The mark is written last, so an interrupted set-up starts again: without it the folder is made anew.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PY)" || { echo "set-up: the book needs Python 3.11 or newer, and found $$(python3 --version 2>/dev/null \
+	  || echo 'no python3'). Install python3.11 with its venv module, or say where it is: make $(MAKECMDGOALS) PY=..." >&2; exit 1; }
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "set-up: PY must be Python 3.11 or newer, \
+	got $(PY), $$($(PY) --version 2>&1)" >&2; exit 1; }
+	@if test -e $@ && $(PYTHON) --version >/dev/null 2>&1; then rm $@; echo "set-up: the requirements changed, updating .venv"; \
+	else echo "set-up: $$($(PY) --version) into .venv (a minute or two, 2 GB)"; rm -rf .venv; $(PY) -m venv .venv; fi
+	@echo "set-up: torch" && $(PYTHON) -m pip install -q $(TORCH) $(TORCH_INDEX)
+	@echo "set-up: all else" && $(PYTHON) -m pip install -q -e '.[book,test]' $(PINS)
+	@touch $@

@@ -1,0 +1,123 @@
+"""How nbval compares chapters: what may differ on another machine is settled here, everything else must be equal.
+
+A claim's value and a quoted number may move by rounding; the record around them and what is shown of them may not.
+Where a fresh output differs from the stored one by no more than that, it is replaced by the stored one before nbval
+compares. Images are not compared, as always in nbval.
+"""
+
+import re
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+from nbval.plugin import IPyNbCell
+
+from afp_utils.claims import CLAIM, NUMBER, ClaimError, Record, registry
+
+RELATIVE = 1e-3
+"""A claim's value may move by this fraction of itself,"""
+SHARE = 0.05
+"""or by this fraction of the tolerance, or of the width of the interval, that the claim allows."""
+NUMERAL = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+Bundle = dict[str, Any]
+
+
+def same_value(record: Record, stored: Any) -> bool:
+    """Whether the value of a fresh record is the stored one up to rounding. For `below`, both must hold."""
+    expect, fresh = record.claim.expect, record.value
+    if expect.equals is not None or not (
+        expect.holds(fresh) and expect.holds(stored)
+    ):
+        return fresh == stored
+    if expect.below is not None:
+        return np.shape(fresh) == np.shape(stored)
+    near = expect.near is not None
+    width = expect.within if near else np.subtract(*expect.between[::-1])
+    new, old = np.asarray(fresh, float), np.asarray(stored, float)
+    if new.shape != old.shape:
+        return False
+    return bool(
+        (
+            np.abs(new - old)
+            <= np.maximum(
+                RELATIVE * np.abs(old), SHARE * np.asarray(width, float)
+            )
+        ).all()
+    )
+
+
+def same_claim(fresh: Bundle, stored: Bundle) -> bool:
+    """Whether a stored claim shows its own record, and that record is the fresh one up to rounding of the value."""
+    try:
+        ours, theirs = (
+            Record(registry()[data[CLAIM]["id"]], data[CLAIM]["value"])
+            for data in (fresh, stored)
+        )
+    except (ClaimError, KeyError):
+        return False
+    consistent = (
+        stored[CLAIM] == theirs.json() and stored == theirs._repr_mimebundle_()
+    )
+    return (
+        consistent
+        and ours.claim == theirs.claim
+        and ours.verdict == theirs.verdict
+        and same_value(ours, theirs.value)
+    )
+
+
+def same_text(fresh: str, stored: str) -> bool:
+    """Whether two texts differ in nothing but one unit in the last printed digit of numbers that are not integers."""
+    if NUMERAL.sub("#", fresh) != NUMERAL.sub("#", stored):
+        return False
+    for new, old in zip(NUMERAL.findall(fresh), NUMERAL.findall(stored)):
+        digits = [Decimal(text).as_tuple() for text in (new, old)]
+        unit = Decimal(1).scaleb(min(number.exponent for number in digits))
+        whole = "." not in new + old and "e" not in new + old
+        if abs(Decimal(new) - Decimal(old)) > (0 if whole else unit):
+            return False
+    return True
+
+
+def same_number(fresh: Bundle, stored: Bundle) -> bool:
+    """Whether a stored number shows its own record, and that is the fresh one up to its last digit."""
+    ours, theirs = fresh[NUMBER], stored[NUMBER]
+    consistent = stored == {
+        NUMBER: theirs,
+        "text/plain": f"{theirs['name']} = {theirs['text']}",
+    }
+    return (
+        consistent
+        and ours["name"] == theirs["name"]
+        and same_text(ours["text"], theirs["text"])
+    )
+
+
+def settle(fresh: list[Bundle], stored: list[Bundle]) -> list[Bundle]:
+    """The fresh outputs, with those that differ from the stored ones by mere rounding replaced by these."""
+    settled = []
+    for new, old in zip(fresh, stored):
+        ours, theirs = new.get("data", {}), old.get("data", {})
+        for kind, same in ((CLAIM, same_claim), (NUMBER, same_number)):
+            if kind in ours and kind in theirs and same(ours, theirs):
+                new = deepcopy(new)
+                new["data"] = deepcopy(theirs)
+        settled.append(new)
+    return settled + fresh[len(stored) :]
+
+
+compare_exactly = IPyNbCell.compare_outputs
+
+
+def compare_outputs(
+    self: IPyNbCell,
+    test: list[Bundle],
+    ref: list[Bundle],
+    skip_compare: Any = None,
+) -> bool:
+    return compare_exactly(self, settle(test, ref), ref, skip_compare)
+
+
+IPyNbCell.compare_outputs = compare_outputs

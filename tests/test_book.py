@@ -1,0 +1,266 @@
+"""The structure of the book: notebooks, claims, figures, equations, imports, style and spelling."""
+
+import ast
+import base64
+import re
+import subprocess
+import sys
+from collections import Counter
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+import yaml
+
+from afp_utils import claims
+from tools import chapters
+
+ROOT = Path(__file__).parents[1]
+BOOK = ROOT / "chapters"
+NOTEBOOKS = {path.stem: nbformat.read(path, 4) for path in sorted(BOOK.glob("*.ipynb"))}
+EACH = pytest.mark.parametrize("name", NOTEBOOKS)
+CHAPTERS = pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name != chapters.LEDGER])
+
+LINES, COLUMNS = 30, 79
+NOTEBOOK_BYTES, IMAGE_BYTES = 1_500_000, 150_000
+KINDS = {"text/plain", "text/html", "text/markdown", "text/latex", "image/png", claims.CLAIM, claims.NUMBER}
+LABELLED = re.compile(r"\$\$\s*\(([^)\s]+)\)")
+MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\w+")
+
+# What each kind of module may import from the package (the table in the design of the book). A mechanism may also be
+# split in parts, which share their first word.
+CORE = {"trajectory", "_checks"}
+IMPORTS = {"_checks": set(), "claims": set(), "trajectory": {"_checks"}, "plots": {"_checks"}}
+PARTS = {"index": {"hermite_features"}, "sphere": {"sparse_regression"}}
+MODULES = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "afp_utils").glob("*.py")}
+
+
+def code_cells(name: str) -> list[nbformat.NotebookNode]:
+    return [cell for cell in NOTEBOOKS[name].cells if cell.cell_type == "code"]
+
+
+def outputs(name: str) -> list[nbformat.NotebookNode]:
+    return [output for cell in code_cells(name) for output in cell.outputs]
+
+
+def prose(name: str) -> str:
+    return "\n\n".join(cell.source for cell in NOTEBOOKS[name].cells if cell.cell_type == "markdown")
+
+
+def imported(tree: ast.AST) -> dict[str, set[str]]:
+    """Modules of the package that code imports, each with the names taken from it."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "afp_utils":
+            for alias in node.names:
+                found.setdefault(alias.name, set())
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("afp_utils."):
+            names = {alias.name for alias in node.names}
+            found.setdefault(node.module.removeprefix("afp_utils."), set()).update(names)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise AssertionError(f"imports must be absolute, got level {node.level} of {node.module}")
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("afp_utils"):
+                    found.setdefault(alias.name.removeprefix("afp_utils").removeprefix("."), set())
+    return found
+
+
+def functions(*trees: ast.AST) -> set[str]:
+    return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def figures(name: str) -> list[dict[str, Any]]:
+    """The cells' metadata on what they show, one entry for each cell with an image."""
+    shown = [cell for cell in code_cells(name) if any("image/png" in output.get("data", {}) for output in cell.outputs)]
+    return [cell.metadata.get("mystnb", {}) for cell in shown]
+
+
+# ---- notebooks ----
+
+
+def test_contents_list_all_chapters_and_nothing_else() -> None:
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    listed = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    pages = [path for kind in ("*.md", "*.ipynb") for path in BOOK.glob(kind)]
+    assert sorted(listed) == sorted(f"chapters/{path.stem}" for path in pages)
+
+
+@EACH
+def test_executed_from_top_to_bottom(name: str) -> None:
+    counts = [cell.execution_count for cell in code_cells(name)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@EACH
+def test_no_error_no_stderr_no_unknown_output(name: str) -> None:
+    for output in outputs(name):
+        assert output.output_type in ("display_data", "execute_result", "stream"), output
+        assert output.get("name", "stdout") == "stdout", output
+        assert output.get("data", {}).keys() <= KINDS
+
+
+@EACH
+def test_outputs_are_those_of_the_present_code_package_and_claims(name: str) -> None:
+    assert chapters.current(name), f"{name} is out of date: run `make chapters`"
+
+
+@EACH
+def test_generated_cells_equal_their_source(name: str) -> None:
+    filled = deepcopy(NOTEBOOKS[name])
+    before = [cell.source for cell in filled.cells]
+    chapters.fill(filled, name)
+    assert [cell.source for cell in filled.cells] == before
+
+
+@EACH
+def test_quoted_numbers_are_those_of_the_run(name: str) -> None:
+    assert chapters.misquoted(NOTEBOOKS[name]) == []
+
+
+@EACH
+def test_nothing_of_the_machine_is_stored(name: str) -> None:
+    notebook = deepcopy(NOTEBOOKS[name])
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.get("data", {}).pop("image/png", None)
+    assert MACHINE_PATH.findall(nbformat.writes(notebook)) == []
+
+
+@EACH
+def test_sizes(name: str) -> None:
+    assert (BOOK / f"{name}.ipynb").stat().st_size < NOTEBOOK_BYTES
+    images = [output["data"]["image/png"] for output in outputs(name) if "image/png" in output.get("data", {})]
+    assert all(len(base64.b64decode(image)) < IMAGE_BYTES for image in images)
+
+
+@EACH
+def test_code_cells_are_short_and_narrow(name: str) -> None:
+    for cell in code_cells(name):
+        lines = cell.source.splitlines()
+        assert len(lines) <= LINES, f"cell {cell.id} has {len(lines)} lines, at most {LINES}"
+        assert max(map(len, lines), default=0) <= COLUMNS, f"cell {cell.id} has a line over {COLUMNS} characters"
+
+
+@EACH
+def test_begins_with_its_title(name: str) -> None:
+    first = NOTEBOOKS[name].cells[0]
+    assert first.cell_type == "markdown"
+    assert re.match(r"# \S", first.source)
+    titles = re.findall(r"^# ", re.sub(r"```.*?```", "", prose(name), flags=re.DOTALL), re.MULTILINE)
+    assert len(titles) == 1, f"one title, then sections of level two, got {len(titles)} titles"
+
+
+@EACH
+def test_time_and_memory_are_measured(name: str) -> None:
+    measured = NOTEBOOKS[name].metadata.afp.measured
+    assert measured.seconds <= 60
+    assert measured.megabytes <= 1000
+
+
+# ---- figures, equations ----
+
+
+@EACH
+def test_figures_have_name_caption_and_alternative_text(name: str) -> None:
+    for shown in figures(name):
+        assert re.fullmatch(r"fig-[a-z0-9-]+", shown.get("figure", {}).get("name", "")), shown
+        assert len(shown["figure"].get("caption", "")) > 20, shown
+        assert len(shown.get("image", {}).get("alt", "")) > 20, shown
+        assert shown["image"]["alt"] != shown["figure"]["caption"]
+
+
+def test_names_of_figures_are_unique() -> None:
+    names = Counter(shown["figure"]["name"] for name in NOTEBOOKS for shown in figures(name))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@EACH
+def test_every_labelled_equation_has_a_function_of_its_name(name: str) -> None:
+    cells = [ast.parse(cell.source) for cell in code_cells(name)]
+    known = functions(*MODULES.values(), *cells)
+    for label in LABELLED.findall(prose(name)):
+        assert label.startswith("eq-"), f"the label of an equation must start with eq-, got {label}"
+        assert label.removeprefix("eq-").replace("-", "_") in known, f"{label} has no function of its name"
+
+
+def test_labels_of_equations_are_unique() -> None:
+    labels = Counter(label for name in NOTEBOOKS for label in LABELLED.findall(prose(name)))
+    assert [label for label, count in labels.items() if count > 1] == []
+
+
+# ---- claims ----
+
+
+def test_claims_hold() -> None:
+    assert claims.faults(BOOK) == []
+
+
+def test_every_claim_is_checked_in_one_chapter() -> None:
+    checked = Counter(entry["id"] for path in BOOK.glob("*.ipynb") for entry in claims.stored(path))
+    assert checked == Counter(claims.registry().keys())
+
+
+def test_every_check_is_written_once_and_registered() -> None:
+    calls = [
+        node.args[0].value
+        for name in NOTEBOOKS
+        for cell in code_cells(name)
+        for node in ast.walk(ast.parse(cell.source))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "check"
+        if node.args and isinstance(node.args[0], ast.Constant)
+    ]
+    assert set(calls) == set(claims.registry())
+
+
+def test_the_ledger_shows_all_claims_with_their_verdicts() -> None:
+    html = "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs(chapters.LEDGER))
+    for claim in claims.registry().values():
+        assert f'href="{claim.chapter}.ipynb#claim-{claim.id}"' in html
+    assert "failed" not in html
+    assert claims.ledger(BOOK)._repr_html_() in html
+
+
+@EACH
+def test_no_claim_is_shown_as_unchecked(name: str) -> None:
+    assert all("unchecked</span>" not in str(output.get("data", {})) for output in outputs(name))
+
+
+# ---- who imports whom ----
+
+
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"__init__"}))
+def test_imports_inside_the_package(module: str) -> None:
+    family = module.split("_")[0]
+    parts = {other for other in MODULES if other.split("_")[0] == family} | PARTS.get(family, set())
+    assert imported(MODULES[module]).keys() <= IMPORTS.get(module, CORE | parts)
+
+
+@CHAPTERS
+def test_chapters_import_public_names(name: str) -> None:
+    for cell in code_cells(name):
+        for module, names in imported(ast.parse(cell.source)).items():
+            assert not [part for part in [*module.split("."), *names] if part.startswith("_")], cell.source
+
+
+# ---- style and spelling ----
+
+
+def tool(*command: str) -> None:
+    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_style() -> None:
+    tool("ruff", "check", "--no-cache", ".")
+
+
+def test_layout() -> None:
+    tool("ruff", "format", "--no-cache", "--check", ".")
+
+
+def test_spelling() -> None:
+    tool("codespell_lib")

@@ -1,0 +1,231 @@
+"""The tool that runs chapters, on a small book of its own: quoting, generated cells, what is out of date, failed runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXERCISE = """
+from afp_utils.exercises import exercise, expect
+
+@exercise(minutes=5, hint="Divide.", worked="By two.")
+def half(x):
+    '''Half of `x`.
+
+    What is it?
+    '''
+    return x / 2
+
+@half.checker
+def _(answer):
+    expect(answer(3.0) == 1.5, "half of 3 is 1.5")
+"""
+DRAFT = """\
+# %% [markdown]
+# # Small
+#
+# It is <!--=share-->?<!--/--> of it, measured <!--=claim:small-->?<!--/-->, in <!--=seconds-->?<!--/--> s.
+
+# %% afp={"setup": true}
+
+# %%
+from afp_utils import claims
+from afp_utils.exercises import small as exercises
+from afp_utils.trajectory import white
+
+claims.numbers(share=f"{1 / 3:.2f}")
+claims.check("small", 0.25)
+
+# %% afp={"exercise": "half"}
+"""
+CLAIM = """\
+[small]
+statement = "A quarter."
+source = "this book"
+known = "derived"
+near = 0.25
+within = 0.01
+because = "rounding"
+"""
+
+
+class Book:
+    """A copy of the package and the tool with one small chapter."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        shutil.copytree(ROOT / "afp_utils", root / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
+        for folder in ("chapters", "drafts", "tools"):
+            (root / folder).mkdir()
+        shutil.copy(ROOT / "tools" / "chapters.py", root / "tools")
+        shutil.copy(ROOT / "_config.yml", root)
+        (root / "afp_utils" / "exercises" / "small.py").write_text(EXERCISE)
+        (root / "afp_utils" / "registry" / "small.toml").write_text(CLAIM)
+        self.draft = root / "drafts" / "small.py"
+        self.draft.write_text(DRAFT)
+        self.notebook = root / "chapters" / "small.ipynb"
+
+    def python(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(self.root)} | variables
+        return subprocess.run(
+            [sys.executable, *command], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.python("tools/chapters.py", *arguments, **variables)
+
+    def current(self, **variables: str) -> bool:
+        answer = self.python("-c", "from tools import chapters; print(chapters.current('small'))", **variables)
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout == "True\n"
+
+    def read(self) -> nbformat.NotebookNode:
+        return nbformat.read(self.notebook, 4)
+
+    def write(self, notebook: nbformat.NotebookNode) -> None:
+        nbformat.write(notebook, self.notebook)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    book = Book(tmp_path_factory.mktemp("book"))
+    result = book.tool("take", "small")
+    assert result.returncode == 0, result.stderr
+    return book
+
+
+@pytest.fixture
+def book(made: Book, tmp_path: Path) -> Book:
+    """The book as it was made, however the last test left it."""
+    copy = object.__new__(Book)
+    copy.root = tmp_path / "copy"
+    shutil.copytree(made.root, copy.root)
+    copy.draft, copy.notebook = copy.root / "drafts" / "small.py", copy.root / "chapters" / "small.ipynb"
+    return copy
+
+
+def test_numbers_are_put_into_the_prose(book: Book) -> None:
+    text = book.read().cells[0].source
+    seconds = book.read().metadata.afp.measured.seconds
+    assert text.endswith(
+        f"It is <!--=share-->0.33<!--/--> of it, measured <!--=claim:small-->0.25<!--/-->, "
+        f"in <!--=seconds-->{seconds}<!--/--> s."
+    )
+
+
+def test_unknown_number_is_refused(book: Book) -> None:
+    book.draft.write_text(DRAFT.replace("=share-->?", "=unknown-->?"))
+    before = book.notebook.read_bytes()
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "unknown" in result.stderr
+    assert book.notebook.read_bytes() == before
+
+
+def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
+    cells = book.read().cells
+    assert [list(cell.metadata.get("afp", {})) for cell in cells] == [[], ["setup"], [], *[["exercise"]] * 4]
+    assert "git+https://github.com/afp-book/afp-book" in cells[1].source
+    assert "your code here" in cells[4].source
+    assert "Divide." in cells[5].source
+    assert "return x / 2" in cells[6].source
+    assert [cell.id for cell in cells] == [f"c{i:03d}" for i in range(len(cells))]
+
+
+def test_a_second_run_stores_the_same_bytes(book: Book) -> None:
+    before = book.notebook.read_bytes()
+    assert book.tool("run", "small").returncode == 0
+    assert book.notebook.read_bytes() == before
+
+
+def test_what_is_current_is_not_run_again(book: Book) -> None:
+    assert book.current()
+    result = book.tool("run", "--changed")
+    assert "small  " not in result.stdout
+    assert result.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/trajectory.py", "import numpy as np", "import numpy as np  # changed"),  # imported by the chapter
+        ("afp_utils/_checks.py", "import numpy as np", "import numpy as np  # changed"),  # imported by what it imports
+        ("afp_utils/exercises/small.py", "Divide.", "Halve."),  # its exercises
+        ("afp_utils/registry/small.toml", "0.01", "0.02"),  # its claims
+        ("_config.yml", "afp-book/afp-book", "someone/afp-book"),  # the set-up cell
+    ],
+)
+def test_a_change_makes_it_out_of_date(book: Book, file: str, old: str, new: str) -> None:
+    text = (book.root / file).read_text()
+    assert old in text
+    (book.root / file).write_text(text.replace(old, new))
+    assert not book.current()
+
+
+def test_a_change_elsewhere_does_not(book: Book) -> None:
+    (book.root / "afp_utils" / "plots.py").write_text("LEVEL = 1\n")
+    assert book.current()
+
+
+@pytest.mark.parametrize(("old", "new"), [("0.33<", "0.34<"), ("1 / 3", "1 / 4"), ("return x / 2", "return x / 3")])
+def test_an_altered_notebook_is_out_of_date(book: Book, old: str, new: str) -> None:
+    text = book.notebook.read_text()
+    assert old in text
+    book.notebook.write_text(text.replace(old, new))
+    assert not book.current()
+
+
+def test_a_fork_has_its_own_address(book: Book) -> None:
+    fork = "https://github.com/someone/else"
+    assert not book.current(AFP_REPOSITORY=fork)
+    assert book.tool("run", "small", AFP_REPOSITORY=fork).returncode == 0
+    assert f"git+{fork}" in book.read().cells[1].source
+    assert book.current(AFP_REPOSITORY=fork)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ('claims.check("small", 0.3)', "small: failed - measured 0.3"),
+        ("import sys; print(1, file=sys.stderr)", "stderr"),
+    ],
+)
+def test_a_failed_run_leaves_the_old_notebook(book: Book, code: str, said: str) -> None:
+    notebook = book.read()
+    notebook.cells[2].source += f"\n{code}"
+    book.write(notebook)
+    before = book.notebook.read_bytes()
+    result = book.tool("run", "small")
+    assert result.returncode != 0
+    assert said in result.stderr
+    assert "small" in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert sorted(path.name for path in (book.root / "chapters").iterdir()) == ["small.ipynb"]
+
+
+def test_a_chapter_without_set_up_cell_is_refused(book: Book) -> None:
+    book.draft.write_text(DRAFT.replace('# %% afp={"setup": true}\n', ""))
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "small must have a set-up cell" in result.stderr
+
+
+@pytest.mark.parametrize("action", ["run", "draft", "take", "measure"])
+def test_unknown_chapter_is_refused_by_name(book: Book, action: str) -> None:
+    result = book.tool(action, "smalls")
+    assert result.returncode != 0
+    assert "'small'" in result.stderr
+    assert "'smalls'" in result.stderr
+
+
+def test_draft_and_take_lose_nothing(book: Book) -> None:
+    before = book.read()
+    assert book.tool("draft", "small").returncode == 0
+    assert book.tool("take", "small").returncode == 0
+    assert book.read() == before

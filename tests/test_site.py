@@ -1,0 +1,370 @@
+"""The built site: built once with warnings as errors, its files read, its pages opened with the network cut.
+
+Then builds that must fail: a small copy of the book with one fault planted in it.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
+
+from tools import screenshots
+
+ROOT = Path(__file__).parents[1]
+REDIRECT = 'http-equiv="Refresh"'
+browser_only = pytest.mark.skipif(
+    screenshots.chromium() is None and os.environ.get("CI") != "true",
+    reason="no Chromium on this machine: pages are not opened (apt-get install chromium, or set CHROMIUM)",
+)
+
+
+def build(source: Path, target: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Build a book as `make site` does."""
+    command = [
+        sys.executable,
+        "-c",
+        "from jupyter_book.cli.main import main; main()",
+        "build",
+        source,
+        "--path-output",
+        target,
+    ]
+    return subprocess.run(
+        [*command, "-W", "--keep-going", "-q"],
+        cwd=source,
+        env=os.environ | {"PYTHONPATH": str(source)} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("site")
+    result = build(ROOT, target)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return target / "_build" / "html"
+
+
+# ---- files ----
+
+
+class Reader(HTMLParser):
+    """What a page points at, and what can be pointed at in it."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.assets: list[str] = []
+        self.anchors: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.anchors += [value for name, value in attrs if value and (name == "id" or (tag, name) == ("a", "name"))]
+        if tag == "a" and given.get("href"):
+            self.links.append(str(given["href"]))
+        if tag == "img":
+            self.images.append(given)
+        loaded = (
+            given.get("src") if tag != "link" else given.get("href") if "stylesheet" in str(given.get("rel")) else None
+        )
+        if loaded:
+            self.assets.append(loaded)
+
+
+@cache
+def read(page: Path) -> Reader:
+    return Reader(page)
+
+
+def broken(site: Path) -> list[str]:
+    """Links and assets of the site's own that lead nowhere."""
+    found = []
+    for page in site.rglob("*.html"):
+        if "_static" in page.parts:
+            continue
+        for link in [*read(page).links, *read(page).assets]:
+            parts = urlsplit(link)
+            if parts.scheme or parts.netloc:
+                continue
+            target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+            anchors = read(target).anchors if target.suffix == ".html" and target.exists() else None
+            if not target.exists() or (
+                parts.fragment and anchors is not None and unquote(parts.fragment) not in anchors
+            ):
+                found.append(f"{page.relative_to(site)}: {link}")
+    return found
+
+
+def test_every_internal_link_and_anchor_resolves(site: Path) -> None:
+    assert broken(site) == []
+
+
+def test_no_page_loads_anything_from_another_host(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        assert [asset for asset in read(page).assets if urlsplit(asset).netloc] == [], page
+
+
+def test_every_image_has_an_alternative_text(site: Path) -> None:
+    for page in site.rglob("*.html"):
+        for image in read(page).images:
+            source = str(image.get("src"))
+            assert image.get("alt") and image["alt"] != Path(source).name and "_images" not in str(image["alt"]), image
+
+
+def test_anchors_are_unique(site: Path) -> None:
+    for page in site.rglob("chapters/*.html"):
+        anchors = [anchor for anchor in read(page).anchors if not anchor.startswith(("__", "pst-", "sbt-"))]
+        assert sorted({anchor for anchor in anchors if anchors.count(anchor) > 1 and anchor.startswith("claim-")}) == []
+
+
+def test_claims_link_from_the_ledger_to_their_cells(site: Path) -> None:
+    links = [link for link in read(site / "chapters" / "ledger.html").links if "#claim-" in link]
+    assert links
+    assert all(re.fullmatch(r"[\w-]+\.html#claim-[\w-]+", link) for link in links)
+
+
+def test_claims_name_their_sources_as_readers_do(site: Path) -> None:
+    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "chapters" / "references.bib").read_text(), re.MULTILINE)
+    ledger = (site / "chapters" / "ledger.html").read_text()
+    assert keys
+    assert [key for key in keys if key in ledger] == []
+
+
+def test_site_has_search_sitemap_and_descriptions(site: Path) -> None:
+    assert (site / "searchindex.js").stat().st_size > 1000
+    assert "https://afp-book.github.io/afp-book/chapters/index.html" in (site / "sitemap.xml").read_text()
+    assert 'property="og:description"' in (site / "chapters" / "index.html").read_text()
+
+
+def test_site_is_small(site: Path) -> None:
+    assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 25_000_000
+
+
+# ---- pages in a browser without network ----
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with screenshots.browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(site: Path) -> Iterator[str]:
+    with screenshots.served(site) as address:
+        yield address
+
+
+class Visit:
+    """A page opened with everything but the site itself out of reach, and what went wrong on it."""
+
+    def __init__(self, context: BrowserContext, address: str, name: str) -> None:
+        self.errors: list[str] = []
+        self.foreign: list[str] = []
+        self.page: Page = context.new_page()
+        self.page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on(
+            "response", lambda got: self.errors.append(f"{got.status} {got.url}") if got.status >= 400 else None
+        )
+
+        def allow(route: Route) -> None:
+            if route.request.url.startswith((address, "data:", "blob:")):
+                route.continue_()
+            else:
+                self.foreign.append(route.request.url)
+                route.abort()
+
+        self.page.route("**/*", allow)
+        self.page.goto(address + name, wait_until="load")
+        # MathJax sets all equations of the page before it resolves this.
+        self.page.wait_for_function("!document.querySelector('.math') || window.MathJax?.startup?.promise")
+        self.page.evaluate("window.MathJax?.startup?.promise")
+
+
+def overflow(page: Page) -> list[str]:
+    """Elements that stick out of the page to the right, unless a box around them scrolls."""
+    return page.evaluate("""() => {
+        const width = document.documentElement.clientWidth;
+        const scrolls = element => element && (/auto|scroll|hidden/.test(getComputedStyle(element).overflowX)
+            || scrolls(element.parentElement));
+        if (document.documentElement.scrollWidth <= width) return [];
+        return [...document.querySelectorAll('main *')]
+            .filter(element => element.getBoundingClientRect().right > width + 1 && !scrolls(element.parentElement))
+            .map(element => element.outerHTML.slice(0, 200));
+    }""")
+
+
+def check_page(context: BrowserContext, address: str, name: str) -> None:
+    visit = Visit(context, address, name)
+    page = visit.page
+    assert visit.errors == [], name
+    assert visit.foreign == [], name
+    assert page.locator(".math").count() <= page.locator("mjx-container").count(), name
+    assert page.locator("mjx-merror").count() == 0, name
+    text = page.locator("main").evaluate(
+        "main => { const copy = main.cloneNode(true);"
+        " copy.querySelectorAll('pre, code, script, mjx-container').forEach(part => part.remove());"
+        " return copy.textContent; }"
+    )
+    assert not re.search(r"\$\$|\\\(|\\\[|\{(eq|numref|cite|prf:ref|term|doc)\}|<!--|:::|```", text), name
+    page.set_viewport_size({"width": 390, "height": 844})
+    scrolled = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert scrolled <= 0, f"{name} is {scrolled} pixels too wide for a phone: {overflow(page)}"
+    page.close()
+
+
+@browser_only
+@pytest.mark.parametrize("scheme", screenshots.SCHEMES)
+def test_pages_work_without_network(chrome: Browser, site: Path, address: str, scheme: str) -> None:
+    context = chrome.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    for name in screenshots.pages(site):
+        check_page(context, address, name)
+    context.close()
+
+
+@browser_only
+def test_search_finds_a_word(chrome: Browser, address: str) -> None:
+    visit = Visit(chrome.new_context(), address, "search.html?q=eigenvalue")
+    expect(visit.page.locator("#search-results li").first).to_be_visible()
+    assert "chapters/" in str(visit.page.locator("#search-results li a").first.get_attribute("href"))
+    assert visit.foreign == []
+
+
+@browser_only
+def test_launch_and_download_buttons_lead_to_the_notebook(chrome: Browser, site: Path, address: str) -> None:
+    visit = Visit(chrome.new_context(), address, "chapters/one-language.html")
+    links = visit.page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
+    path = "chapters/one-language.ipynb"
+    assert f"https://mybinder.org/v2/gh/afp-book/afp-book/main?urlpath=lab/tree/{path}" in links
+    assert f"https://colab.research.google.com/github/afp-book/afp-book/blob/main/{path}" in links
+    assert f"../_sources/{path}" in links
+    assert (site / "_sources" / path).exists()
+
+
+@browser_only
+@pytest.mark.parametrize("scheme", screenshots.SCHEMES)
+def test_verdicts_and_figures_are_legible(chrome: Browser, address: str, scheme: str) -> None:
+    """Badges have a contrast of at least 4.5, the limit of WCAG AA; figures stand on opaque white, unfiltered."""
+    context = chrome.new_context(color_scheme=scheme)
+    page = Visit(context, address, "chapters/ledger.html").page
+    ratios = page.evaluate("""() => [...document.querySelectorAll('.afp-verdict')].map(badge => {
+        const light = colour => {
+            const part = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
+                .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+            return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
+        };
+        const style = getComputedStyle(badge);
+        const [low, high] = [light(style.color), light(style.backgroundColor)].sort((a, b) => a - b);
+        return (high + 0.05) / (low + 0.05);
+    })""")
+    assert ratios
+    assert min(ratios) >= 4.5
+    page = Visit(context, address, "chapters/index.html").page
+    style = "one => [getComputedStyle(one).filter, getComputedStyle(one).backgroundColor]"
+    assert page.locator("main figure img").first.evaluate(style) == ["none", "rgb(255, 255, 255)"]
+
+
+# ---- builds that must fail ----
+
+CLAIM = """\
+[small]
+statement = "A quarter."
+source = "this book"
+known = "derived"
+near = 0.25
+within = 0.01
+because = "rounding"
+"""
+RECORD = {"id": "small", "value": 0.25, "expectation": "0.25 ± 0.01", "verdict": "verified"}
+
+
+def notebook(record: dict[str, object], text: str) -> str:
+    """An executed notebook, as a file holds it."""
+    data = {"application/vnd.afp.claim+json": record, "text/plain": "small"}
+    output = {"output_type": "display_data", "metadata": {}, "data": data}
+    return json.dumps(
+        {
+            "cells": [
+                {"cell_type": "markdown", "metadata": {}, "source": text},
+                {"cell_type": "code", "metadata": {}, "execution_count": 1, "source": "check()", "outputs": [output]},
+            ],
+            "metadata": {
+                "kernelspec": {"name": "python3", "display_name": "Python 3"},
+                "language_info": {"name": "python"},
+            },
+            "nbformat": 4,
+            "nbformat_minor": 4,
+        }
+    )
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A book of one chapter with the engine of the real one."""
+    book = tmp_path / "book"
+    book.mkdir()
+    shutil.copytree(ROOT / "afp_utils", book / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
+    (book / "afp_utils" / "registry" / "small.toml").write_text(CLAIM)
+    shutil.copytree(ROOT / "tools", book / "tools")
+    shutil.copytree(ROOT / "_static", book / "_static")
+    shutil.copy(ROOT / "_config.yml", book)
+    (book / "_toc.yml").write_text("format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n")
+    (book / "chapters").mkdir()
+    for name in ("references.md", "references.bib"):
+        shutil.copy(ROOT / "chapters" / name, book / "chapters")
+    (book / "chapters" / "small.ipynb").write_text(notebook(RECORD, "# Small\n\nA {cite}`jacot2018neural`."))
+    return book
+
+
+def test_the_small_book_builds_and_follows_a_fork(small: Path, tmp_path: Path) -> None:
+    text = "# Small\n\nSee https://github.com/afp-book/afp-book and [](references.md)."
+    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD, text))
+    result = build(small, tmp_path, AFP_REPOSITORY="https://github.com/Someone/else")
+    assert result.returncode == 0, result.stdout + result.stderr
+    site = tmp_path / "_build" / "html"
+    page = (site / "chapters" / "small.html").read_text()
+    source = (site / "_sources" / "chapters" / "small.ipynb").read_text()
+    assert "afp-book/afp-book" not in page + source
+    assert "https://mybinder.org/v2/gh/Someone/else/main" in page
+    assert "https://someone.github.io/else/" in page
+    assert "https://github.com/Someone/else" in source
+    assert broken(site) == []
+
+
+@pytest.mark.parametrize(
+    ("record", "text", "said"),
+    [
+        ({}, "See [](missing.md).", "missing.md"),
+        ({}, "See [there](references.md#nowhere).", "nowhere"),
+        ({}, "See {cite}`nobody1999nothing`.", "nobody1999nothing"),
+        ({}, "See {eq}`eq-nowhere`.", "eq-nowhere"),
+        ({}, "See {numref}`fig-nowhere`.", "fig-nowhere"),
+        ({}, "See {prf:ref}`thm-nowhere`.", "thm-nowhere"),
+        ({"value": 0.5}, "", "claim small fails: stored 0.5, expected 0.25 ± 0.01"),
+        ({"verdict": "not reproduced"}, "", "claim small is stale"),
+        ({"id": "other"}, "", "claim other of small.ipynb is not registered"),
+        ({"id": "other"}, "", "claim small is registered for small but never checked"),
+    ],
+)
+def test_a_planted_fault_fails_the_build(
+    small: Path, tmp_path: Path, record: dict[str, object], text: str, said: str
+) -> None:
+    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD | record, f"# Small\n\n{text}"))
+    result = build(small, tmp_path)
+    assert result.returncode != 0
+    assert said in result.stdout + result.stderr
