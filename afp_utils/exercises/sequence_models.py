@@ -84,7 +84,7 @@ One coordinate with $\theta = \varepsilon$ has its best weight exactly at $1/2$:
 """,
 )
 def kept(h):
-    r"""Return the probability with which the random cut keeps a coordinate of weight h.
+    r"""Return the probability that the random cut keeps weight h.
 
     In the proof that no monotone filter beats half of the FEM, a filter with weights $h_i \in [0,1]$ is replaced by a
     random cut that keeps coordinate $i$ with probability $F(h_i)$. Find a non-decreasing $F$ with $F(0)=0$, $F(1)=1$
@@ -153,7 +153,7 @@ $0.4545 > 0.4$, vanilla wins. With $D=1$: $0.303 < 0.4$, the adaptive flow wins.
 """,
 )
 def exponents(p, q, gamma, depth):
-    r"""Return the rate exponents of the vanilla flow and of the adaptive bound, as a pair.
+    r"""Return the vanilla exponent and the adaptive one, as a pair.
 
     The risk falls as $n^{-r}$ at the best time, up to logarithms. For the truth class with decay $p$ and misalignment
     $q$ and eigenvalues $j^{-\gamma}$, derive $r$ for the vanilla flow, and for the adaptive flow of depth $D$ from the
@@ -226,7 +226,7 @@ $\lambda_2$. So monotone decrease is the rule and not a theorem.
 """,
 )
 def counterexample():
-    r"""Return (z, eigenvalues, noise): two coordinates whose FEM falls and rises again without label noise.
+    r"""Return (z, eigenvalues, noise) whose FEM falls and rises again.
 
     Train on the truth itself, $z = \theta^*$, at depth 0. Find two coordinates, initial eigenvalues, and a noise level
     in the definition of the FEM, such that the FEM first falls and later rises again. (`z` and `eigenvalues` are arrays

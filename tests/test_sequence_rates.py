@@ -1,0 +1,157 @@
+"""Expected risks against simulation and full sums, and the best filter against brute force and its theorem."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import minimize
+
+from afp_utils import sequence
+from afp_utils import sequence_rates as rates
+from afp_utils.measures import feature_error_measure
+
+
+def test_coordinate_risk_is_the_mean_over_the_noise():
+    truth, eigenvalues, noise, times = (
+        np.array([0.0, 0.3, -0.05]),
+        np.array([0.2, 0.001, 0.5]),
+        0.01,
+        np.array([3.0, 20.0]),
+    )
+
+    def squared(x, j, t, depth):
+        z = truth[j : j + 1] + 0.1 * x
+        path = sequence.gradient_flow(z, eigenvalues[j : j + 1], np.array([t]), depth=depth, b0=0.8)
+        return (path.states[0].theta[0] - truth[j]) ** 2 * np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi)
+
+    for depth in (0, 1):
+        got = rates.coordinate_risk(truth, eigenvalues, noise, times, depth=depth, b0=0.8)
+        for i, t in enumerate(times):
+            for j in range(3):
+                expected = quad(squared, -8, 8, args=(j, t, depth), epsrel=1e-6, limit=200)[0]
+                assert got[i, j] == pytest.approx(expected, rel=1e-4)
+
+
+def test_coordinate_risk_agrees_with_simulation():
+    truth, eigenvalues, runs = np.array([0.2, 0.0]), np.array([0.01, 0.3]), 20_000
+    z = truth[:, None] + 0.1 * np.random.default_rng(0).normal(size=(2, runs))
+    path = sequence.gradient_flow(z.ravel(), np.repeat(eigenvalues, runs), np.array([12.0]))
+    loss = (path.states[0].theta.reshape(2, runs) - truth[:, None]) ** 2
+    got = rates.coordinate_risk(truth, eigenvalues, 0.01, np.array([12.0]))[0]
+    assert (np.abs(got - loss.mean(axis=1)) < 4 * loss.std(axis=1) / np.sqrt(runs)).all()
+
+
+@pytest.mark.parametrize(("depth", "b0", "q"), [(0, 1.0, 2.0), (1, 0.3, 1.5)])
+def test_expected_risk_is_the_sum_over_all_coordinates(depth, b0, q):
+    law, n = rates.PowerLaw(p=1.0, q=q, gamma=2.0, size=600.0), 500.0
+    times = np.array([0.7, 2.0]) * np.sqrt(n) / b0**depth
+    truth, eigenvalues = sequence.signal(1.0, q, 600), np.arange(1.0, 601) ** -2.0
+    every = rates.coordinate_risk(truth, eigenvalues, 1 / n, times, depth=depth, b0=b0).sum(axis=1)
+    np.testing.assert_allclose(rates.expected_risk(law, 1 / n, times, depth=depth, b0=b0), every, rtol=1e-3)
+
+
+def test_expected_risk_agrees_with_simulation():
+    law, n, times = rates.PowerLaw(p=1.0, q=2.0, gamma=1.5, size=4000.0), 2000.0, np.array([60.0])
+    truth, eigenvalues = sequence.signal(1.0, 2.0, 4000), np.arange(1.0, 4001) ** -1.5
+    found = []
+    for rng in np.random.default_rng(1).spawn(60):
+        z = truth + rng.normal(size=4000) / np.sqrt(n)
+        found.append(sequence.gradient_flow(z, eigenvalues, times, truth=truth).risk[0])
+    error = np.std(found) / np.sqrt(len(found))
+    assert abs(rates.expected_risk(law, 1 / n, times)[0] - np.mean(found)) < 4 * error < 0.1 * np.mean(found)
+
+
+def test_vanilla_risk_is_the_sum_over_all_coordinates():
+    law, times = rates.PowerLaw(p=1.0, q=2.0, gamma=1.5, size=30_000.0), np.array([10.0, 300.0, 1e5])
+    truth, eigenvalues = sequence.signal(1.0, 2.0, 30_000), np.arange(1.0, 30_001) ** -1.5
+    missing = np.exp(-np.outer(times, eigenvalues))
+    every = (missing**2 * truth**2 + 1e-3 * (1 - missing) ** 2).sum(axis=1)
+    np.testing.assert_allclose(rates.vanilla_risk(law, 1e-3, times), every, rtol=1e-4)
+
+
+def test_infinite_size_is_the_limit_of_large_sizes_and_adds_the_tail():
+    times = np.array([100.0])
+    law = {"p": 1.0, "q": 2.0, "gamma": 2.0}
+    full = rates.expected_risk(rates.PowerLaw(**law), 1e-4, times)[0]
+    tail = 1 / 100.5  # sum over j > 100 of j^-2
+    cut = [rates.expected_risk(rates.PowerLaw(**law, size=size), 1e-4, times)[0] for size in (1e4, 1e8)]
+    assert full - cut[0] == pytest.approx(tail, rel=1e-3)
+    assert full - cut[1] == pytest.approx(1e-4, rel=2e-2)
+
+
+def test_risk_at_the_start_is_the_energy_of_the_target():
+    zero = np.array([0.0])
+    assert rates.expected_risk(rates.PowerLaw(1.0, 2.0, 2.0), 1e-3, zero)[0] == pytest.approx(np.pi**2 / 6)
+    assert rates.vanilla_risk(rates.PowerLaw(3.0, 1.0, 2.0), 1e-3, zero)[0] == pytest.approx(np.pi**4 / 90)
+    truth = sequence.signal(1.0, 1.7, 50)
+    got = rates.vanilla_risk(rates.PowerLaw(1.0, 1.7, 2.0, size=50.0), 1e-3, zero)[0]
+    assert got == pytest.approx((truth**2).sum(), rel=1e-12)
+    for q, size in ((1.0, 5), (2.0, 24), (2.0, 25), (1.5, 8), (1.5, 7)):
+        got = rates.vanilla_risk(rates.PowerLaw(1.0, q, 2.0, size=float(size)), 1e-3, zero)[0]
+        assert got == pytest.approx((sequence.signal(1.0, q, size) ** 2).sum(), rel=1e-12)
+
+
+def test_ideal_risk_by_hand():
+    assert rates.ideal_risk(np.array([0.1, -1.0, 0.05, 0.5]), 0.04) == pytest.approx(0.0925)
+
+
+def test_best_filter_by_hand():
+    assert rates.monotone_risk(np.ones(1), np.array([0.3]), 0.09) == pytest.approx(0.045)
+    # in the right order each coordinate gets its own best weight, sum of t^2 e^2 / (t^2 + e^2)
+    assert rates.monotone_risk(np.array([2.0, 1.0]), np.array([2.0, 1.0]), 1.0) == pytest.approx(0.8 + 0.5)
+    # in the wrong order they share one: 5 / 7 of the energy weighs in, 5 * 2 / 7
+    assert rates.monotone_risk(np.array([1.0, 2.0]), np.array([2.0, 1.0]), 1.0) == pytest.approx(10 / 7)
+    assert rates.monotone_risk(np.array([1.0, 1.0]), np.array([2.0, 1.0]), 1.0) == pytest.approx(10 / 7)
+    assert rates.monotone_risk(np.array([1.0, 0.0]), np.array([1.0, 2.0]), 1.0) == pytest.approx(0.5 + 4.0)
+
+
+def test_best_filter_agrees_with_a_general_optimiser():
+    rng, noise = np.random.default_rng(2), 0.4
+    for _ in range(5):
+        truth = rng.normal(size=6)
+        steps = [{"type": "ineq", "fun": lambda h, i=i: h[i] - h[i + 1]} for i in range(5)]
+        found = minimize(
+            lambda h, truth=truth: ((1 - h) ** 2 * truth**2 + noise * h**2).sum(),
+            np.linspace(0.9, 0.1, 6),
+            constraints=steps,
+            bounds=[(0, 1)] * 6,
+            options={"ftol": 1e-12},
+        )
+        assert rates.monotone_risk(np.arange(6.0, 0, -1), truth, noise) == pytest.approx(found.fun, rel=1e-6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.floats(-10, 10)), min_size=1, max_size=12), st.floats(0.01, 10))
+def test_best_filter_lies_between_half_the_fem_and_the_fem(features, noise):
+    eigenvalues, truth = np.array(features).T
+    best, cut = rates.monotone_risk(eigenvalues, truth, noise), feature_error_measure(eigenvalues, truth, noise)
+    assert cut / 2 * (1 - 1e-12) <= best <= cut * (1 + 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"p": 0.0}, "p must be positive"), ({"q": 0.9}, "q must be at least 1, got 0.9"), ({"gamma": 0.5}, "gamma must be"),
+     ({"size": 0.0}, "size must be at least 1"), ({"q": np.nan}, "q must be at least 1, got nan")],
+)  # fmt: skip
+def test_bad_laws_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        rates.PowerLaw(**{"p": 1.0, "q": 2.0, "gamma": 2.0} | change)
+
+
+def test_bad_values_are_refused():
+    law, one = rates.PowerLaw(1.0, 2.0, 2.0), np.ones(1)
+    with pytest.raises(ValueError, match="noise must be non-negative"):
+        rates.expected_risk(law, -1.0, one)
+    with pytest.raises(ValueError, match="noise must be non-negative"):
+        rates.vanilla_risk(law, -1.0, one)
+    with pytest.raises(ValueError, match="times must be strictly increasing"):
+        rates.vanilla_risk(law, 1.0, np.array([1.0, 0.5]))
+    with pytest.raises(ValueError, match="times must be non-negative"):
+        rates.vanilla_risk(law, 1.0, -one)
+    with pytest.raises(ValueError, match="noise must be positive"):
+        rates.monotone_risk(one, one, 0.0)
+    with pytest.raises(ValueError, match="eigenvalues must be non-negative"):
+        rates.monotone_risk(-one, one, 1.0)
+    with pytest.raises(ValueError, match="truth must be finite"):
+        rates.ideal_risk(one * np.nan, 1.0)
