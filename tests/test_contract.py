@@ -6,7 +6,7 @@ A new mechanism adds one line to RUNS: its name, the dimension of its inputs, an
 import numpy as np
 import pytest
 
-from afp_utils import index_models, sequence
+from afp_utils import index_models, index_noise, sequence
 from afp_utils.trajectory import Model, Probe, Trajectory, observe, white
 
 TIMES = np.array([0.0, 0.4, 3.0])
@@ -15,11 +15,32 @@ FEATURES = np.array([0.5, 0.02, 1.5, 0.2])
 LINK = np.array([0.3, 0.0, 0.8, 0.6])
 DECAY = 1.0 / (1.0 + np.arange(4.0)) ** 2
 
+TENSORS = [0.3, [0.6, 0.0], [[0.5, 0.2], [0.2, -0.4]]]
+OVERLAP = np.array([[0.5, 0.1], [-0.2, 0.4]])
+
+
+def white_noise():
+    rng = np.random.default_rng(1)
+    data = index_noise.hermite_data([0.3, [0.6, 0, 0]], 3, np.array([0.01]), rng)
+    return index_noise.white_noise_flow(data, DECAY[:2], index_noise.random_directions(1, 3, 1, rng), TIMES)[0]
+
+
+def samples():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(50, 3))
+    y = 0.3 + 0.6 * x[:, 0] + 0.1 * rng.normal(size=50)
+    return index_noise.sample_flow(x, y, DECAY[:2], index_noise.random_directions(1, 3, 1, rng)[0], TIMES)
+
+
 RUNS = {
     "sequence, vanilla": (4, lambda: sequence.vanilla_flow(DATA, FEATURES, TIMES)),
     "sequence, depth 0": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES)),
     "sequence, depth 2": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES, depth=2, b0=0.4)),
     "single-index": (3, lambda: index_models.single_index(LINK, DECAY, 0.4, TIMES)),
+    "multi-index": (5, lambda: index_models.multi_index(TENSORS, DECAY[:3], OVERLAP, TIMES)),
+    "directional": (3, lambda: index_models.directional(1.5, np.array([0.3, 0.8]), TIMES)),
+    "single-index, white noise": (3, white_noise),
+    "single-index, samples": (3, samples),
 }
 STATES = [
     pytest.param(d, make, index, id=f"{name}, t={TIMES[index]:g}")

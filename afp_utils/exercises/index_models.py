@@ -16,7 +16,7 @@ Keeping nothing is allowed and costs $\sum_r g_r^2$. With `np.cumsum` the totals
 appended zero is the cut that keeps nothing.""",
 )
 def error_of_direction(link, overlap, noise):
-    r"""Feature error measure of one direction whose degrees come in the order 0, 1, 2, ...
+    r"""FEM of one direction whose degrees come in the order 0, 1, 2, ...
 
     The target has Hermite coefficients $g_0, g_1, \dots$ (`link`), the direction has overlap $\rho$ with the target's,
     and an estimated coefficient has the variance $\varepsilon^2$ (`noise`). The eigenvalues fall with the degree.
@@ -114,18 +114,26 @@ positive; then every term of $\dot\rho$ is non-negative, so $\rho$ grows and doe
 the sign of $w^*$ and of the odd $g_r$.
 
 **Fast coefficients.** $\beta=g\rho^2/\sqrt\lambda$ gives $\dot\rho\approx 2g^2\rho^3$ while $\rho$ is small, so
-$T\approx\int_{\rho_0}^{\infty} d\rho/(2g^2\rho^3)=1/(4g^2\rho_0^2)=d/(4g^2)$.
+
+$$
+T\approx\int_{\rho_0}^{\infty}\frac{d\rho}{2g^2\rho^3}=\frac1{4g^2\rho_0^2}=\frac d{4g^2}.
+$$
 
 **Slow coefficients.** $\dot\beta=\sqrt\lambda\,g\rho^2$ and $\dot\rho=2\sqrt\lambda\,\beta g\rho$. With $L=\ln\rho$:
 $\dot L=2\sqrt\lambda\,g\beta$ and $\ddot L=2\lambda g^2\rho^2$. Multiply by $2\dot L$ and integrate:
 $\dot L^2=2\lambda g^2(\rho^2-\rho_0^2)$. Hence
-$T=\frac1{\sqrt{2\lambda}|g|}\int_{\rho_0}^{\infty}\frac{d\rho}{\rho\sqrt{\rho^2-\rho_0^2}}
-=\frac{\pi}{2\sqrt{2\lambda}\,|g|\,\rho_0}=\frac\pi2\frac{\sqrt d}{\sqrt{2\lambda}\,|g|}$.
+
+$$
+\begin{aligned}
+T&=\frac1{\sqrt{2\lambda}|g|}\int_{\rho_0}^{\infty}\frac{d\rho}{\rho\sqrt{\rho^2-\rho_0^2}}\\
+&=\frac{\pi}{2\sqrt{2\lambda}\,|g|\,\rho_0}=\frac\pi2\frac{\sqrt d}{\sqrt{2\lambda}\,|g|}.
+\end{aligned}
+$$
 
 The slow regime escapes after fewer multiples of $d$, but it pays $\lambda^{-1/2}$.""",
 )
 def escape_times(d, g, eigenvalue):
-    r"""Leading escape times for the link g H_2: (coefficients fast, coefficients slow).
+    r"""Escape times for the link g H_2: (fast, slow coefficients).
 
     Prove first that $\rho^2$ never falls, for any link, if $\beta(0)=0$. Then take the link $g\,H_2$ with the single
     eigenvalue $\lambda$ and $\rho_0=d^{-1/2}$ small, and find the leading term of the escape time (a) when $\beta$ follows
@@ -206,13 +214,17 @@ $\varepsilon\sum_r g_r\langle v_r,\delta\rangle$, where $v_r$ is the tangent gra
 $e_1$. That field has the covariance $\langle w,w'\rangle^r$, so each of the $d-1$ entries of $v_r$ has the variance $r$
 (differentiate once in $w$ and once in $w'$). The maximum is
 $\delta=\varepsilon\sum_r g_r v_r/\sum_r r g_r^2$, and
-$$\mathbb E|\delta|^2=\frac{(d-1)\,\varepsilon^2\sum_r r g_r^2}{(\sum_r r g_r^2)^2}
-=\frac{(d-1)\varepsilon^2}{\sum_r r g_r^2}.$$
+
+$$
+\mathbb E|\delta|^2=\frac{(d-1)\,\varepsilon^2\sum_r r g_r^2}{(\sum_r r g_r^2)^2}
+=\frac{(d-1)\varepsilon^2}{\sum_r r g_r^2}.
+$$
+
 Multiplied by $\sum_r r g_r^2$, the energy lost per unit of $1-\rho^2$, this is $(d-1)\varepsilon^2$: one estimated
 coefficient for every coordinate of the direction, whatever the link.""",
 )
 def noise_floor(link, d, noise):
-    r"""Expected value of 1 - rho^2 after training on noisy Hermite coefficients.
+    r"""Expected 1 - rho^2 after training on noisy coefficients.
 
     The white-noise flow ends near $w^*$ with a small error. Its noise level is $\varepsilon^2$ (`noise`), the target has
     the Hermite coefficients `link`, the dimension is $d$. Return $\mathbb E(1-\rho_\infty^2)$ to leading order.
@@ -293,7 +305,7 @@ only lower the cost of the others. Two directions at once escape like a link of 
 one alone in time of order $\ln d$. So $u_1+u_1u_2+u_1u_2u_3$ has leap 1, $u_1u_2$ has leap 2, and $u_1+u_2u_3u_4$ leap 3.""",
 )
 def leap(supports):
-    r"""Leap of a sum of monomials in the hidden directions: the hardest step of the easiest order.
+    r"""Leap of a sum of monomials: hardest step of the easiest order.
 
     `supports` lists, for each monomial of the target, the set of its directions: $u_1+u_1u_2$ is `[{1}, {1, 2}]`, each
     direction to the first power. A step learns one monomial, and its cost is the number of directions in it that are not

@@ -1,0 +1,191 @@
+"""Index models on data: covariance of the noise, the noise-free limit, finite differences, the closed-form floor."""
+
+import numpy as np
+import pytest
+from jaxtyping import TypeCheckError
+
+from afp_utils import index_models, index_noise
+from afp_utils.hermite_features import IndexModel, contract, hermite
+
+LINK = np.array([0.1, 0.3, 0.8, 0.6])
+EIGENVALUES = np.array([1.0, 0.8, 0.5, 0.3])
+
+
+def tensors(link):
+    return [np.full((1,) * r, g) for r, g in enumerate(link)]
+
+
+def value(tensor, w):
+    """<T, w^(x r)> of each run."""
+    return (contract(tensor, w) @ w)[:, 0, 0]
+
+
+def test_noise_has_the_covariance_of_an_estimated_coefficient():
+    """cov(S_r(w), S_r(w')) = noise <w, w'>^r: 4000 draws, standard error below 0.025 of the variance."""
+    rng, runs, noise = np.random.default_rng(0), 4000, 0.3
+    data = index_noise.hermite_data(tensors([0.0, 0.0, 0.0, 0.0]), 5, np.full(runs, noise), rng)
+    w = index_noise.random_directions(2, 5, 1, rng)
+    overlap = float(w[0, :, 0] @ w[1, :, 0])
+    for r in (1, 2, 3):
+        one, two = (value(data.tensors[r], np.tile(w[i], (runs, 1, 1))) for i in (0, 1))
+        assert np.mean(one * one) == pytest.approx(noise, rel=0.08)
+        assert np.mean(one * two) == pytest.approx(noise * overlap**r, abs=0.08 * noise)
+
+
+def test_tensors_are_symmetric_around_the_target():
+    data = index_noise.hermite_data(
+        [np.array(0.5), np.array([0.3, 0.4]), np.diag([0.8, 0.6])], 4, np.zeros(3), np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(data.tensors[0], [0.5] * 3)
+    np.testing.assert_array_equal(data.tensors[1][1], [0.3, 0.4, 0, 0])
+    np.testing.assert_array_equal(data.tensors[2][2], np.diag([0.8, 0.6, 0, 0]))
+    noisy = index_noise.hermite_data(tensors(LINK), 4, np.ones(2), np.random.default_rng(0)).tensors[3]
+    np.testing.assert_allclose(noisy, noisy.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(noisy, noisy.transpose(0, 2, 1, 3))
+
+
+def test_each_run_has_its_own_noise_level():
+    data = index_noise.hermite_data(tensors(LINK), 20, np.array([0.0, 1.0, 4.0]), np.random.default_rng(0))
+    spread = data.tensors[2].reshape(3, -1).std(axis=1)
+    assert spread[0] == pytest.approx(0.8 / 20, rel=0.1)  # the target's one entry
+    assert spread[2] / spread[1] == pytest.approx(2, rel=0.1)
+
+
+def test_random_directions_are_orthonormal_and_uniform():
+    w = index_noise.random_directions(4000, 5, 2, np.random.default_rng(1))
+    np.testing.assert_allclose(w.swapaxes(1, 2) @ w, np.tile(np.eye(2), (4000, 1, 1)), atol=1e-12)
+    np.testing.assert_allclose(np.mean(w[:, :, 0] ** 2, axis=0), 0.2, atol=0.02)
+    np.testing.assert_allclose(np.mean(w, axis=0), 0, atol=0.03)
+
+
+@pytest.mark.parametrize("overlap", [0.4, -0.4])
+def test_without_noise_it_is_the_population_flow(overlap):
+    times = np.linspace(0, 12, 5)
+    data = index_noise.hermite_data(tensors(LINK), 5, np.zeros(2), np.random.default_rng(0))
+    w = np.zeros((2, 5, 1))
+    w[:, 0, 0], w[:, 3, 0] = overlap, np.sqrt(1 - overlap**2)
+    ours = index_models.single_index(LINK, EIGENVALUES, overlap, times)
+    for run in index_noise.white_noise_flow(data, EIGENVALUES, w, times):
+        np.testing.assert_allclose(run.risk, ours.risk, atol=1e-5)
+        np.testing.assert_allclose(index_models.overlaps(run), index_models.overlaps(ours), atol=1e-5)
+        np.testing.assert_allclose(run.states[-1].beta, ours.states[-1].beta, atol=1e-5)
+
+
+def test_without_noise_two_directions_follow_multi_index():
+    link, times = [np.array(0.1), np.array([0.3, -0.2]), np.diag([0.8, 0.6])], np.linspace(0, 12, 4)
+    psi = np.array([[0.3, 0.1], [-0.1, 0.2]])
+    ours = index_models.multi_index(link, EIGENVALUES[:3], psi, times)
+    w = np.zeros((1, 6, 2))
+    w[0, :4] = ours.states[0].directions
+    data = index_noise.hermite_data(link, 6, np.zeros(1), np.random.default_rng(0))
+    run = index_noise.white_noise_flow(data, EIGENVALUES[:3], w, times)[0]
+    np.testing.assert_allclose(run.risk, ours.risk, atol=1e-5)
+    np.testing.assert_allclose(index_models.overlaps(run, 2), index_models.overlaps(ours, 2), atol=1e-5)
+
+
+def test_a_linear_link_ends_at_the_noisy_direction():
+    """Degree 1 alone: the energy <T_1, w>^2 / 2 has its maximum at T_1 / |T_1|, whatever the start."""
+    data = index_noise.hermite_data(tensors([0.0, 1.0]), 6, np.full(3, 0.2), np.random.default_rng(2))
+    w = index_noise.random_directions(3, 6, 1, np.random.default_rng(3))
+    runs = index_noise.white_noise_flow(data, np.ones(2), w, np.array([0.0, 60.0]))
+    for run, target in zip(runs, data.tensors[1]):
+        cosine = run.states[-1].directions[:, 0] @ target / np.linalg.norm(target)
+        assert abs(cosine) == pytest.approx(1, abs=1e-6)
+
+
+def test_noise_floor_of_one_direction():
+    """E(1 - rho^2) = (d - 1) noise / sum r g_r^2: 60 runs, standard error 0.033 of it."""
+    d, noise, link = 30, 1e-4, np.array([0.0, 0.0, 0.8, 0.6])
+    data = index_noise.hermite_data(tensors(link), d, np.full(60, noise), np.random.default_rng(1))
+    w = np.zeros((60, d, 1))
+    w[:, :2, 0] = 0.5, np.sqrt(0.75)
+    runs = index_noise.white_noise_flow(data, np.ones(4), w, np.array([30.0]))
+    gap = np.mean([1 - index_models.overlaps(run)[-1, 0, 0] ** 2 for run in runs])
+    assert gap * (2 * 0.64 + 3 * 0.36) / ((d - 1) * noise) == pytest.approx(1, abs=0.1)
+
+
+def sample(n=300, d=4, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, d))
+    return x, LINK @ hermite(x[:, 0], 4) + 0.3 * rng.standard_normal(n), index_noise.random_directions(1, d, 2, rng)[0]
+
+
+def test_sample_flow_moves_against_the_gradient_of_the_loss():
+    """Finite differences of the training loss in every coefficient, and in W along the sphere's tangent directions."""
+    x, y, w = sample()
+    step = 1e-5
+    before, after = index_noise.sample_flow(x, y, EIGENVALUES, w, np.array([2.0, 2.0 + step])).states
+    model = before
+
+    def loss(coefficients, directions):
+        return np.mean((IndexModel(EIGENVALUES, coefficients, directions).predict(x) - y) ** 2) / 2
+
+    speed = [(b - a) / step for a, b in zip(before.coefficients, after.coefficients)]
+    turn = (after.directions - before.directions) / step
+    for r, b in enumerate(model.coefficients):
+        for i in range(len(b)):
+            shift = np.zeros(len(b))
+            shift[i] = 1e-5
+            up, down = (
+                loss(tuple(c + s * shift if q == r else c for q, c in enumerate(model.coefficients)), model.directions)
+                for s in (1, -1)
+            )
+            assert speed[r][i] == pytest.approx(-(up - down) / 2e-5, abs=2e-4)
+    gradient = np.zeros_like(w)
+    for i, j in np.ndindex(*w.shape):
+        shift = np.zeros_like(w)
+        shift[i, j] = 1e-5
+        up, down = (loss(model.coefficients, model.directions + s * shift) for s in (1, -1))
+        gradient[i, j] = (up - down) / 2e-5
+    inner = model.directions.T @ gradient
+    expected = -(gradient - model.directions @ (inner + inner.T) / 2)
+    np.testing.assert_allclose(turn, expected, atol=2e-4)
+    assert np.abs(turn).max() > 0.01
+
+
+def test_sample_flow_lowers_the_training_error_and_tends_to_the_population():
+    x, y, _ = sample(n=20000, seed=1)
+    y = LINK @ hermite(x[:, 0], 4)
+    w = np.array([[0.5], [np.sqrt(0.75)], [0.0], [0.0]])
+    times = np.linspace(0, 12, 7)
+    run = index_noise.sample_flow(x, y, EIGENVALUES, w, times)
+    population = index_models.single_index(LINK, EIGENVALUES, 0.5, times)
+    assert np.diff(run.risk).max() < 0
+    np.testing.assert_allclose(index_models.overlaps(run), index_models.overlaps(population), atol=0.05)
+
+
+def test_refusals():
+    rng, times = np.random.default_rng(0), np.array([0.0, 1.0])
+    data = index_noise.hermite_data(tensors(LINK), 4, np.ones(2), rng)
+    w = index_noise.random_directions(2, 4, 1, rng)
+    with pytest.raises(ValueError, match="noise must be non-negative"):
+        index_noise.hermite_data(tensors(LINK), 4, np.array([-1.0]), rng)
+    with pytest.raises(ValueError, match="dimension must be at least that of the link"):
+        index_noise.hermite_data([np.array(0.0), np.ones(5)], 4, np.ones(1), rng)
+    with pytest.raises(ValueError, match="eigenvalues must be one per degree"):
+        index_noise.white_noise_flow(data, EIGENVALUES[:3], w, times)
+    with pytest.raises(ValueError, match="directions must fit data"):
+        index_noise.white_noise_flow(data, EIGENVALUES, w[:1], times)
+    with pytest.raises(ValueError, match="times must be strictly increasing"):
+        index_noise.white_noise_flow(data, EIGENVALUES, w, times[::-1].copy())
+    x, y, w = sample()
+    with pytest.raises(ValueError, match="y must be finite"):
+        index_noise.sample_flow(x, y * np.nan, EIGENVALUES, w, times)
+    with pytest.raises(ValueError, match="eigenvalues must be non-negative"):
+        index_noise.sample_flow(x, y, -EIGENVALUES, w, times)
+    with pytest.raises(TypeCheckError):
+        index_noise.sample_flow(x, y[:-1], EIGENVALUES, w, times)
+
+
+def test_runs_do_not_see_each_other():
+    """A batch of two starts gives each the path it has alone."""
+    link, times = [0.1, [0.5, 0.0], np.diag([0.8, 0.6])], np.array([0.0, 3.0, 6.0])
+    w = index_noise.random_directions(2, 4, 2, np.random.default_rng(4))
+    data = index_noise.hermite_data(link, 4, np.full(2, 0.05), np.random.default_rng(5))
+    together = index_noise.white_noise_flow(data, EIGENVALUES[:3], w, times)
+    for run in range(2):
+        one = index_noise.HermiteData(tuple(tensor[[run]] for tensor in data.tensors), data.link)
+        alone = index_noise.white_noise_flow(one, EIGENVALUES[:3], w[[run]], times)[0]
+        np.testing.assert_allclose(together[run].states[1].beta, alone.states[1].beta, atol=1e-4)
+        np.testing.assert_allclose(together[run].states[1].directions, alone.states[1].directions, atol=1e-4)
+        np.testing.assert_allclose(together[run].risk, alone.risk, atol=1e-4)
