@@ -49,10 +49,11 @@ class ClaimError(AssertionError):
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a measured value must satisfy: exactly one of four rules. Arrays of values are compared elementwise.
+    """What a measured value must satisfy: exactly one of four rules. A list of values is compared elementwise.
 
-    `near` and `within`: at most `within` away from `near`. `between`: in the closed interval. `below`: less than.
-    `equals`: the same. A value that is not a number satisfies nothing.
+    `near` and `within`: of the same shape as `near` and at most `within` away. `between`: each value in the closed
+    interval. `below`: each value less than the one bound, or than its own if there are several. `equals`: the same, of
+    the same type. Not a number satisfies nothing.
     """
 
     near: Any = None
@@ -69,7 +70,7 @@ class Expectation:
 
     def holds(self, value: Any) -> bool:
         if self.equals is not None:
-            return bool(value == self.equals and isinstance(value, bool) == isinstance(self.equals, bool))
+            return _same(value, self.equals)
         try:
             value = np.asarray(value, dtype=float)
         except ValueError:
@@ -80,7 +81,7 @@ class Expectation:
             return value.shape == np.shape(self.near) and bool((np.abs(value - self.near) <= self.within).all())
         if self.between is not None:
             return bool(((value >= self.between[0]) & (value <= self.between[1])).all())
-        return bool((value < self.below).all())
+        return np.shape(self.below) in ((), value.shape) and bool((value < self.below).all())
 
     def __str__(self) -> str:
         if self.equals is not None:
@@ -203,16 +204,23 @@ def numbers(**values: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON holds it: numpy scalars and arrays become numbers and lists, floats keep 6 digits."""
+    """The value as JSON holds it, in full precision: numpy scalars and arrays become numbers and lists."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, float):
-        return float(f"{value:.6g}") if math.isfinite(value) else repr(value)
+        return value if math.isfinite(value) else repr(value)
     if isinstance(value, bool | int | str):
         return value
     raise ClaimError(f"a claim's value must be a number, truth value, text or a list of them, got {type(value)}")
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Equal in value and type, at every level: yes is not 1, and 1 is not 1.0."""
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_same, value, other))
+    return type(value) is type(other) and bool(value == other)
 
 
 def shown(value: Any) -> str:

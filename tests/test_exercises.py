@@ -96,3 +96,4 @@ def test_engine_verdicts():
     assert repr(half.check(lambda x: None)) == "✗ half: not solved yet: the function returns nothing"
     assert repr(half.check(lambda x: x / 0)) == "✗ half: your function raised ZeroDivisionError: float division by zero"
     assert "your function raised TypeError" in half.check(lambda: 1).message
+    assert "has not the form that is asked for" in half.check(lambda x: np.array([x, x])).message

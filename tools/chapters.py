@@ -20,6 +20,8 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import jupytext
@@ -28,7 +30,7 @@ import psutil
 import yaml
 from joblib import Parallel, delayed
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
 from afp_utils import claims
@@ -226,25 +228,29 @@ def misquoted(notebook: nbformat.NotebookNode) -> list[str]:
 
 def image(notebook: nbformat.NotebookNode, figure: str) -> bytes:
     """The picture that the cell of a figure shows."""
-    (cell,) = (cell for cell in notebook.cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == figure)
+    (cell,) = (
+        cell for cell in notebook.cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == figure
+    )
     (picture,) = (output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
     return base64.b64decode(picture)
 
 
-def peak_memory(pid: int, done: threading.Event) -> list[int]:
-    """Largest resident memory, in bytes, of a process with its children, sampled 20 times a second until `done`."""
-    peak, process = [0], psutil.Process(pid)
+@contextmanager
+def watched(pid: int) -> Iterator[list[int]]:
+    """Inside it, the largest resident memory, in bytes, of a process with its children, sampled 20 times a second."""
+    peak, done, process = [0], threading.Event(), psutil.Process(pid)
 
     def watch() -> None:
         while not done.wait(0.05):
-            try:
+            with suppress(psutil.NoSuchProcess):
                 tree = [process, *process.children(recursive=True)]
                 peak[0] = max(peak[0], sum(member.memory_info().rss for member in tree))
-            except psutil.NoSuchProcess:
-                continue
 
     threading.Thread(target=watch, daemon=True).start()
-    return peak
+    try:
+        yield peak
+    finally:
+        done.set()
 
 
 def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[str, float, float]:
@@ -252,7 +258,6 @@ def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[st
     notebook = taken(name) if from_draft else nbformat.read(path(name), 4)
     marks = dict(notebook.metadata.get("afp", {}))
     fill(notebook, name)
-    done = threading.Event()
     start = time.perf_counter()
     client = NotebookClient(
         notebook,
@@ -262,8 +267,7 @@ def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[st
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": CHAPTERS}},
     )
-    with client.setup_kernel(env=os.environ | {"PYTHONPATH": str(ROOT)}):
-        peak = peak_memory(client.km.provisioner.pid, done)
+    with client.setup_kernel(env=os.environ | {"PYTHONPATH": str(ROOT)}), watched(client.km.provisioner.pid) as peak:
         for index, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, index)
@@ -271,7 +275,8 @@ def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[st
                 raise ChapterError(
                     f"{name}, cell {cell['id']}: {error.ename}: {error.evalue}\n\n{cell.source}"
                 ) from None
-        done.set()
+            except (CellTimeoutError, DeadKernelError) as error:
+                raise ChapterError(f"{name}, cell {cell['id']}: {error}") from None
     seconds, megabytes = time.perf_counter() - start, peak[0] / 1e6
     for cell in notebook.cells:
         if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
@@ -338,7 +343,7 @@ def main() -> None:
     parser.add_argument("action", choices=["run", "measure", "draft", "take"])
     parser.add_argument("chapter", nargs="*")
     parser.add_argument("--changed", action="store_true", help="run only chapters whose outputs are out of date")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     try:
         act(given)
     except ChapterError as error:

@@ -122,11 +122,15 @@ class Exercise:
         """Try an answer: a verdict that names the likely mistake. Never raises, so that a chapter runs to its end."""
 
         def tried(*arguments: Any, **named: Any) -> Any:
-            result = answer(*arguments, **named)
-            expect(
-                result is not None and result is not ...,
-                "not solved yet: the function returns nothing",
-            )
+            try:
+                result = answer(*arguments, **named)
+            except Exception as error:
+                kind = type(error).__name__
+                raise Mistake(
+                    f"your function raised {kind}: {error}"
+                ) from error
+            nothing = "not solved yet: the function returns nothing"
+            expect(result is not None and result is not ..., nothing)
             return result
 
         try:
@@ -134,12 +138,9 @@ class Exercise:
                 checker(tried)
         except Mistake as mistake:
             return Verdict(self.name, False, str(mistake))
-        except Exception as error:  # noqa: BLE001 - a reader's code may raise anything
-            return Verdict(
-                self.name,
-                False,
-                f"your function raised {type(error).__name__}: {error}",
-            )
+        except Exception as error:  # noqa: BLE001 - answers may be anything
+            message = f"the answer has not the form that is asked for: {error}"
+            return Verdict(self.name, False, message)
         return Verdict(self.name, True, "right")
 
 

@@ -159,6 +159,10 @@ def _(answer):
         f"for {_FEM_CASES['plain']} it is 0.16, got {values['plain']}",
     )
     expect(
+        not np.isclose(values["nothing"], 0.3),
+        "the energy of a feature is its coefficient squared",
+    )
+    expect(
         np.isclose(values["nothing"], truth["nothing"]),
         "keeping no feature at all is allowed, and sometimes the best",
     )
@@ -175,6 +179,15 @@ def _(answer):
 @feature_error.wrong("that is the ideal sum")
 def _(eigenvalues, coefficients, noise):
     return np.sum(np.minimum(coefficients**2, noise))
+
+
+@feature_error.wrong("the energy of a feature is its coefficient squared")
+def _(eigenvalues, coefficients, noise):
+    return min(
+        np.sum(np.abs(coefficients[eigenvalues < level]))
+        + noise * np.sum(eigenvalues >= level)
+        for level in [np.inf, *eigenvalues[eigenvalues > 0]]
+    )
 
 
 @feature_error.wrong("keeping no feature at all is allowed")
@@ -245,20 +258,21 @@ def _(answer):
             np.isrealobj(value) and np.isfinite(value),
             f"the target may be negative: z = {z} gives {value}",
         )
-        change = (np.sqrt(1 + 4 * z**2 / value**4) - 1) / 2
+        expect(value > 0, f"a start is a positive number, got {value}")
+        truth = (z**2 / (tolerance + tolerance**2)) ** 0.25
         expect(
-            not np.isclose(
-                value**2, (z**2 / (tolerance + tolerance**2)) ** 0.25
-            ),
-            "that is the square root of alpha: a(0)^2 = alpha^2",
+            not np.isclose(value, truth**2),
+            "that is alpha squared: take one more root",
         )
         expect(
             not np.isclose(value, (z**2 / tolerance) ** 0.25, rtol=1e-9),
             "right for small tolerances only: solve the square root exactly",
         )
+        change = (np.sqrt(1 + 4 * z**2 / value**4) - 1) / 2
         expect(
             np.isclose(change, tolerance, rtol=1e-6),
-            f"from alpha = {value:.4g} the feature changes by {change:.3g}, not {tolerance} (z = {z})",
+            f"from alpha = {value:.4g} the feature changes by {change:.3g}, "
+            f"not {tolerance} (z = {z})",
         )
 
 
@@ -276,9 +290,19 @@ def _(z, tolerance):
     )
 
 
+@lazy_enough.wrong("that is alpha squared")
+def _(z, tolerance):
+    return np.sqrt(z**2 / (tolerance + tolerance**2))
+
+
 @lazy_enough.wrong("the feature changes by")
 def _(z, tolerance):
-    return np.sqrt(abs(z) / (tolerance + tolerance**2))
+    return (z**2 / (tolerance + 2 * tolerance**2)) ** 0.25
+
+
+@lazy_enough.wrong("a start is a positive number")
+def _(z, tolerance):
+    return -((z**2 / (tolerance + tolerance**2)) ** 0.25)
 
 
 @lazy_enough.unusual
@@ -339,17 +363,19 @@ def _(answer):
     )
     doubled = answer(folded, np.concatenate([second, second]))
     expect(
-        np.isfinite(doubled) and np.isclose(doubled, truth),
+        np.isclose(doubled, value),
         "opposite gradients must not cancel: average g g^T, not g",
     )
     expect(
         np.isclose(value, truth),
         f"not the Frobenius cosine: expected {truth:.4f}, got {value:.4f}",
     )
-    constant = answer(np.zeros((5, 2)), second)
-    expect(
-        constant == 0, f"a constant predictor has alignment 0, got {constant}"
-    )
+    for still in [(np.zeros((5, 2)), second), (first, np.zeros((5, 2)))]:
+        constant = answer(*still)
+        expect(
+            constant == 0,
+            f"a constant predictor or target has alignment 0, got {constant}",
+        )
 
 
 @gradient_alignment.wrong("that is the cosine of the gradients themselves")
@@ -375,7 +401,14 @@ def _(gradient, target_gradient):
     return np.sum(one * two) / scale if scale > 0 else 0.0
 
 
-@gradient_alignment.wrong("a constant predictor has alignment 0")
+@gradient_alignment.wrong("not the Frobenius cosine")
+def _(gradient, target_gradient):
+    one, two = gradient.T @ gradient, target_gradient.T @ target_gradient
+    scale = np.trace(one) * np.trace(two)
+    return np.sum(one * two) / scale if scale > 0 else 0.0
+
+
+@gradient_alignment.wrong("a constant predictor or target has alignment 0")
 def _(gradient, target_gradient):
     one, two = gradient.T @ gradient, target_gradient.T @ target_gradient
     with np.errstate(invalid="ignore"):
