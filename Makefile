@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site test chapters measure lint bench screenshots clean
+.PHONY: help book site test chapters measure long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -43,6 +43,10 @@ site: $(READY) ## build the site from the chapters as they are stored
 
 measure: $(READY) ## run all chapters one at a time and store their run time and memory
 	@$(PYTHON) tools/chapters.py measure
+
+# More repetitions than the book shows; the claims' tolerances are those of the short version, and hold for more.
+long: $(READY) ## run the chapters' long versions into _build/long, beside the book
+	@AFP_SEEDS=20 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long chapters/sparsity-harm.ipynb
 
 lint: $(READY) ## style, spelling and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/mypy afp_utils

@@ -170,12 +170,28 @@ class Record:
         return {CLAIM: self.json(), "text/html": self.html(), "text/plain": str(self)}
 
 
+CHAPTERS = (
+    "one-language",
+    "sequence-models",
+    "index-models",
+    "three-mechanisms",
+    "sparsity-harm",
+    "interaction-tensor",
+    "recursive-feature-machines",
+)
+"""The chapters in the order of the book; any other comes after these."""
+
+
+def _place(chapter: str) -> tuple[int, str]:
+    return CHAPTERS.index(chapter) if chapter in CHAPTERS else len(CHAPTERS), chapter
+
+
 @cache
 def registry() -> Mapping[str, Claim]:
-    """Every claim of the book by id, in the order of the chapters' files."""
+    """Every claim of the book by id, in the order of the chapters and of their files."""
     claims: dict[str, Claim] = {}
     sources = (path for path in files("afp_utils").joinpath("registry").iterdir() if path.name.endswith(".toml"))
-    for source in sorted(sources, key=lambda path: path.name):
+    for source in sorted(sources, key=lambda path: _place(path.name[: -len(".toml")])):
         for name, entry in tomllib.loads(source.read_text(encoding="utf-8")).items():
             if name in claims:
                 raise ClaimError(f"claim {name} is registered twice: {claims[name].chapter}, {source.name}")
@@ -199,8 +215,12 @@ def check(id: str, value: Any) -> None:
 
 def numbers(**values: str) -> None:
     """Show and store numbers, already formatted as text, that the prose of the chapter quotes by name."""
-    for name, text in values.items():
-        display({NUMBER: {"name": name, "text": text}, "text/plain": f"{name} = {text}"}, raw=True)
+    display({NUMBER: values, "text/plain": listed(values)}, raw=True)
+
+
+def listed(numbers: Mapping[str, str]) -> str:
+    """Numbers for the prose as a cell shows them: one a line."""
+    return "\n".join(f"{name} = {text}" for name, text in numbers.items())
 
 
 def plain(value: Any) -> Any:
@@ -239,7 +259,7 @@ def badge(verdict: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows shown as a table: `html` cells in a browser, `text` lines elsewhere."""
+    """Rows shown as a table in a browser, as `text` elsewhere. A row of one cell heads those below it."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -247,8 +267,13 @@ class Table:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in self.head)
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in self.rows)
+        body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
         return f'<div class="afp-scroll"><table class="afp-table"><tr>{head}</tr>{body}</table></div>'
+
+    def _cells(self, row: tuple[str, ...]) -> str:
+        if len(row) == 1:
+            return f'<td class="afp-part" colspan="{len(self.head)}">{row[0]}</td>'
+        return "".join(f"<td>{cell}</td>" for cell in row)
 
     def __repr__(self) -> str:
         return self.text
@@ -301,10 +326,15 @@ def faults(folder: Path) -> list[str]:
 
 
 def ledger(folder: Path = Path()) -> Table:
-    """Every claim, its source, the stored value and the verdict, each linked to its cell."""
+    """Every claim, its source, the stored value and the verdict, each linked to its cell, chapter by chapter."""
     measured = {entry["id"]: entry for path in sorted(Path(folder).glob("*.ipynb")) for entry in stored(path)}
-    rows, lines = [], []
+    rows, lines, chapter = list[tuple[str, ...]](), list[str](), ""
     for claim in registry().values():
+        if claim.chapter != chapter:
+            chapter = claim.chapter
+            title = chapter.replace("-", " ").capitalize()
+            rows.append((title,))
+            lines.append(f"\n{title}")
         entry = measured.get(claim.id)
         record = Record(claim, entry["value"]) if entry else None
         verdict, value = (record.verdict, shown(record.value)) if record else ("unchecked", "-")
@@ -315,7 +345,7 @@ def ledger(folder: Path = Path()) -> Table:
             (link, source, f"<code>{value}</code>", f"<code>{escape(str(claim.expect))}</code>", badge(verdict))
         )
         lines.append(f"{verdict:24}{claim.id}: {value} (expected {claim.expect})")
-    return Table(("claim", "source", "measured", "expected", "verdict"), tuple(rows), "\n".join(lines))
+    return Table(("claim", "source", "measured", "expected", "verdict"), tuple(rows), "\n".join(lines).strip())
 
 
 def verdicts(folder: Path = Path()) -> dict[str, int]:

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 from nbval.plugin import IPyNbCell
 
-from afp_utils.claims import CLAIM, NUMBER, ClaimError, Record, registry
+from afp_utils.claims import (
+    CLAIM,
+    NUMBER,
+    ClaimError,
+    Record,
+    listed,
+    registry,
+)
 
 RELATIVE = 1e-3
 """A claim's value may move by this fraction of itself,"""
@@ -81,17 +88,14 @@ def same_text(fresh: str, stored: str) -> bool:
     return True
 
 
-def same_number(fresh: Bundle, stored: Bundle) -> bool:
-    """Whether a stored number shows its own record, and that is the fresh one up to its last digit."""
+def same_numbers(fresh: Bundle, stored: Bundle) -> bool:
+    """Whether stored numbers show their own record, and are the fresh ones up to the last digit of each."""
     ours, theirs = fresh[NUMBER], stored[NUMBER]
-    consistent = stored == {
-        NUMBER: theirs,
-        "text/plain": f"{theirs['name']} = {theirs['text']}",
-    }
+    consistent = stored == {NUMBER: theirs, "text/plain": listed(theirs)}
     return (
         consistent
-        and ours["name"] == theirs["name"]
-        and same_text(ours["text"], theirs["text"])
+        and list(ours) == list(theirs)
+        and all(map(same_text, ours.values(), theirs.values()))
     )
 
 
@@ -100,7 +104,7 @@ def settle(fresh: list[Bundle], stored: list[Bundle]) -> list[Bundle]:
     settled = []
     for new, old in zip(fresh, stored):
         ours, theirs = new.get("data", {}), old.get("data", {})
-        for kind, same in ((CLAIM, same_claim), (NUMBER, same_number)):
+        for kind, same in ((CLAIM, same_claim), (NUMBER, same_numbers)):
             if kind in ours and kind in theirs and same(ours, theirs):
                 new = deepcopy(new)
                 new["data"] = deepcopy(theirs)

@@ -142,7 +142,7 @@ def test_values_are_plain_numbers_in_full_precision():
 def test_numbers_for_the_prose(toy):
     shown, _ = toy
     claims.numbers(slope="0.33", runs="5")
-    assert shown[1] == {NUMBER: {"name": "runs", "text": "5"}, "text/plain": "runs = 5"}
+    assert shown == [{NUMBER: {"slope": "0.33", "runs": "5"}, "text/plain": "slope = 0.33\nruns = 5"}]
 
 
 def test_the_ledger_shows_every_claim_with_value_and_verdict_or_as_unchecked(toy):
@@ -150,11 +150,13 @@ def test_the_ledger_shows_every_claim_with_value_and_verdict_or_as_unchecked(toy
     claims.check("toy-slope", 1.04)
     folder = store()
     table = claims.ledger(folder)
-    assert len(table.rows) == 2
-    assert "1.04" in table.rows[0][2]
-    assert "verified" in table.rows[0][4]
-    assert 'href="toy.ipynb#claim-toy-slope"' in table.rows[0][0]
-    assert "unchecked" in table.rows[1][4]
+    part, first, second = table.rows
+    assert part == ("Toy",)
+    assert 'class="afp-part" colspan="5">Toy<' in table._repr_html_()
+    assert "1.04" in first[2]
+    assert "verified" in first[4]
+    assert 'href="toy.ipynb#claim-toy-slope"' in first[0]
+    assert "unchecked" in second[4]
     assert claims.verdicts(folder)["verified"] == claims.verdicts(folder)["unchecked"] == 1
     assert claims.faults(folder) == ["claim toy-sign is registered for toy but never checked"]
 

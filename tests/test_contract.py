@@ -5,8 +5,10 @@ A new mechanism adds one line to RUNS: its name, the dimension of its inputs, an
 
 import numpy as np
 import pytest
+import torch
 
-from afp_utils import index_models, index_noise, sequence
+from afp_utils import index_models, index_noise, linear_net, linear_net_models, networks, sequence, sphere
+from afp_utils.sphere_targets import ridge_teacher
 from afp_utils.trajectory import Model, Probe, Trajectory, observe, white
 
 TIMES = np.array([0.0, 0.4, 3.0])
@@ -15,6 +17,10 @@ FEATURES = np.array([0.5, 0.02, 1.5, 0.2])
 LINK = np.array([0.3, 0.0, 0.8, 0.6])
 DECAY = 1.0 / (1.0 + np.arange(4.0)) ** 2
 
+NEURONS = np.random.default_rng(3).normal(size=(4, 5))
+ONE = linear_net.Problem(0.8, 0.5, 2.0, 1.5, 1.2, 2.0)
+POINTS = sphere.uniform_points(10, 3, rng=np.random.default_rng(0))
+VALUES = ridge_teacher(3, 1.5, rng=np.random.default_rng(1))(POINTS)
 TENSORS = [0.3, [0.6, 0.0], [[0.5, 0.2], [0.2, -0.4]]]
 OVERLAP = np.array([[0.5, 0.1], [-0.2, 0.4]])
 
@@ -32,6 +38,11 @@ def samples():
     return index_noise.sample_flow(x, y, DECAY[:2], index_noise.random_directions(1, 3, 1, rng)[0], TIMES)
 
 
+def relu_network():
+    start = networks.initial_network(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
+    return networks.gradient_flow(start, POINTS, VALUES, TIMES)
+
+
 RUNS = {
     "sequence, vanilla": (4, lambda: sequence.vanilla_flow(DATA, FEATURES, TIMES)),
     "sequence, depth 0": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES)),
@@ -41,6 +52,19 @@ RUNS = {
     "directional": (3, lambda: index_models.directional(1.5, np.array([0.3, 0.8]), TIMES)),
     "single-index, white noise": (3, white_noise),
     "single-index, samples": (3, samples),
+    "sphere, random features": (3, lambda: sphere.RandomFeatureMachine.flow(POINTS, VALUES, TIMES)),
+    "sphere, tangent": (3, lambda: sphere.TangentMachine.flow(POINTS, VALUES, TIMES)),
+    "network": (3, relu_network),
+    "linear net, one direction": (
+        4,
+        lambda: linear_net_models.one_direction(ONE, NEURONS[:, 0], NEURONS[:, 1:], np.eye(4)[2], TIMES),
+    ),
+    "linear net, all directions": (
+        4,
+        lambda: linear_net_models.gradient_flow(
+            NEURONS[:, 0], NEURONS[:, 1:], np.diag([1.0, 0.5, 0.2, 0.1]), DATA, TIMES
+        ),
+    ),
 }
 STATES = [
     pytest.param(d, make, index, id=f"{name}, t={TIMES[index]:g}")

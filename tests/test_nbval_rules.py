@@ -63,7 +63,7 @@ def claim(name: str, value: Any) -> dict[str, Any]:
 
 
 def number(text: str, name: str = "x") -> dict[str, Any]:
-    return {NUMBER: {"name": name, "text": text}, "text/plain": f"{name} = {text}"}
+    return {NUMBER: {name: text}, "text/plain": f"{name} = {text}"}
 
 
 @pytest.mark.parametrize(

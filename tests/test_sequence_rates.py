@@ -155,3 +155,45 @@ def test_bad_values_are_refused():
         rates.monotone_risk(-one, one, 1.0)
     with pytest.raises(ValueError, match="truth must be finite"):
         rates.ideal_risk(one * np.nan, 1.0)
+
+
+def noise_sum(gamma, noise, t):
+    """Risk of the two-layer flow on pure noise by a finer and wider double sum, up to 1e36 coordinates."""
+    x = np.linspace(-30, 30, 1201)
+    weight = np.exp(-(x**2) / 2) / np.exp(-(x**2) / 2).sum()
+    head, (node, gauss) = np.arange(1.0, 33), np.polynomial.legendre.leggauss(250)
+    width = np.log(1e36 / 32.5) / 2
+    tail = 32.5 * np.exp(width * (node + 1))
+    k, count = np.append(head, tail), np.append(np.ones(32), gauss * width * tail)
+    z, eigenvalues = np.tile(np.sqrt(noise) * x, len(k)), np.repeat(k**-gamma, len(x))
+    theta = sequence.gradient_flow(z, eigenvalues, np.array([t])).states[0].theta
+    return count @ (theta.reshape(len(k), -1) ** 2 @ weight)
+
+
+@pytest.mark.parametrize(("gamma", "c"), [(1.1, 2.0), (1.1, 2.5), (1.5, 3.5)])
+def test_expected_risk_at_late_times_reaches_far_out(gamma, c):
+    law = rates.PowerLaw(p=3.0, q=2.0, gamma=gamma)
+    got = rates.expected_risk(law, 1e-4, np.array([c * 100]))[0]
+    assert got == pytest.approx(noise_sum(gamma, 1e-4, c * 100), rel=0.01)  # the signal is far below 1 % of this
+
+
+def test_vanilla_risk_at_late_times_reaches_far_out():
+    # sum over k of (1 - e^(-t / k))^2, close to t times the integral of (1 - e^(-1/x))^2, which is 2 ln 2
+    got = rates.vanilla_risk(rates.PowerLaw(p=1.0, q=2.0, gamma=1.0), 1e-6, np.array([1e12, 1e20]))
+    np.testing.assert_allclose(got, 2e-6 * np.log(2) * np.array([1e12, 1e20]), rtol=1e-3)
+
+
+def test_coordinate_risk_of_a_far_coordinate_reaches_far_out():
+    # a linear flow while theta is small: theta = lambda / 2 sinh(2 z t), so E theta^2 = lambda^2 (e^(8 c^2) - 1) / 8
+    got = rates.coordinate_risk(np.zeros(1), np.array([1e-30]), 1e-4, np.array([150.0, 250.0]))[:, 0]
+    np.testing.assert_allclose(got, 1e-60 * np.expm1(8 * np.array([1.5, 2.5]) ** 2) / 8, rtol=1e-3)
+
+
+def test_risks_at_times_too_late_are_refused():
+    law = rates.PowerLaw(p=3.0, q=2.0, gamma=1.1)
+    with pytest.raises(ValueError, match=r"times must be early enough for a mean to 1%, got 900\.0"):
+        rates.expected_risk(law, 1e-4, np.array([100.0, 900.0]))
+    with pytest.raises(ValueError, match=r"times must be early enough for a mean to 1%, got 1e\+70"):
+        rates.vanilla_risk(rates.PowerLaw(1.0, 2.0, 1.0), 1e-6, np.array([1.0, 1e70]))
+    with pytest.raises(ValueError, match=r"times must be early enough for a mean to 1%, got 700\.0"):
+        rates.coordinate_risk(np.zeros(1), np.array([1e-200]), 1e-4, np.array([1.0, 700.0]))

@@ -196,7 +196,7 @@ def current(name: str) -> bool:
 def quotable(notebook: nbformat.NotebookNode) -> dict[str, str]:
     """Texts that the prose may quote: stored numbers by name, claims as claim:id, and the measured run."""
     data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    found = {entry[claims.NUMBER]["name"]: entry[claims.NUMBER]["text"] for entry in data if claims.NUMBER in entry}
+    found = {name: text for entry in data for name, text in entry.get(claims.NUMBER, {}).items()}
     records = [entry[claims.CLAIM] for entry in data if claims.CLAIM in entry]
     found |= {f"claim:{record['id']}": claims.shown(record["value"]) for record in records}
     return found | {key: str(value) for key, value in notebook.metadata.get("afp", {}).get("measured", {}).items()}
