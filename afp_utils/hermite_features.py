@@ -8,21 +8,23 @@ axes of length p for each degree r.
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.special import factorial
 
-from afp_utils._checks import checked
+from afp_utils._checks import checked, finite, positive
 
 
 @checked
 def hermite(x: Float[Array, "*points"], size: int) -> Float[Array, "degree *points"]:
     """Orthonormal Hermite polynomials of degree 0 to size - 1: E[H_r H_s] = 1 if r = s else 0 under N(0, 1).
 
-    x H_r = sqrt(r + 1) H_(r+1) + sqrt(r) H_(r-1), hence H_r' = sqrt(r) H_(r-1).
+    x H_r = sqrt(r + 1) H_(r+1) + sqrt(r) H_(r-1), hence H_r' = sqrt(r) H_(r-1). Raises `ValueError` for a size below 1.
     """
+    positive(size=size)
     rows = [np.ones_like(x), x]
     for r in range(1, size - 1):
         rows.append((x * rows[r] - np.sqrt(r) * rows[r - 1]) / np.sqrt(r + 1))
@@ -34,7 +36,8 @@ def hermite_tensor(z: Float[Array, "n p"], degree: int) -> Float[Array, "n entry
     """Hermite tensor of one degree, flattened to p^degree entries, with inner products sum_m h_m(z) h_m(z').
 
     h_m = prod_k H_(m_k)(z_k) over all m with sum(m) = degree; the entry of indices i_1..i_r that hit axis k m_k times is
-    sqrt(m! / r!) h_m(z), so that a symmetric tensor G gives a function of squared norm |G|_F^2.
+    sqrt(m! / r!) h_m(z), so that a symmetric tensor G gives a function of squared norm |G|_F^2. Raises `ValueError` for
+    a negative degree.
     """
     return _tensor(hermite(z, degree + 1), degree)
 
@@ -48,9 +51,14 @@ def hermite_tensors(z: Float[Array, "n p"], size: int) -> list[Float[Array, "n _
 
 def _tensor(h: Array, degree: int) -> Array:
     p = h.shape[2]
+    return np.stack([scale * np.prod(h[m, :, range(p)], axis=0) for scale, m in _entries(p, degree)], axis=1)
+
+
+@cache
+def _entries(p: int, degree: int) -> tuple[tuple[float, Array], ...]:
+    """Of each entry of a tensor: its scale and how often its indices hit each axis (a flow asks for them at each step)."""
     counts = [np.bincount(hit, minlength=p) for hit in itertools.product(range(p), repeat=degree)]
-    scale = [np.sqrt(factorial(m).prod() / factorial(degree)) for m in counts]
-    return np.stack([s * np.prod(h[m, :, range(p)], axis=0) for s, m in zip(scale, counts)], axis=1)
+    return tuple((float(np.sqrt(factorial(m).prod() / factorial(degree))), m) for m in counts)
 
 
 @checked
@@ -106,6 +114,14 @@ class IndexModel:
         return hermite_tensors(self._index(x), len(self.eigenvalues))
 
 
+def refuse_oblique(directions: Array) -> None:
+    """Refuse directions (.., d, p) that are not finite or whose columns are not orthonormal."""
+    finite(directions=directions)
+    off = np.abs(directions.swapaxes(-1, -2) @ directions - np.eye(directions.shape[-1])).max()
+    if off > 1e-8:
+        raise ValueError(f"directions must have orthonormal columns, got inner products that are off by {off}")
+
+
 def value(features: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array]) -> Array:
     """f = sum_r sqrt(lambda_r) <B_r, H_r>, from the Hermite tensors H_r (n, p^r) at the points."""
     return sum(np.sqrt(scale) * h @ b for h, scale, b in zip(features, eigenvalues, coefficients))
@@ -157,7 +173,12 @@ def project(tensor: Array, overlap: Array) -> Array:
 
 @checked
 def excess_risk(link: Sequence, state: IndexModel) -> float:
-    """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes."""
+    """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes.
+
+    Raises `ValueError` for a link that has another number of degrees than the model.
+    """
+    if len(link) != len(state.eigenvalues):
+        raise ValueError(f"link must have one tensor per eigenvalue ({len(state.eigenvalues)}), got {len(link)}")
     link = [np.asarray(tensor, dtype=float) for tensor in link]
     psi, risk = state.directions[: max((len(tensor) for tensor in link[1:]), default=0)], 0.0
     for tensor, scale, b in zip(link, state.eigenvalues, state.coefficients):

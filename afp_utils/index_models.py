@@ -63,6 +63,8 @@ def escape_time(link: Float[Array, " degree"], eigenvalues: Float[Array, " degre
     `math.inf` if it never is: for overlap 0, and for a link without energy in a degree r >= 1 with lambda_r > 0.
     Otherwise the time is finite, since beta_r >= g_r rho(0)^r (1 - exp(-lambda_r t)) / sqrt(lambda_r) gives
     T <= 1 / lambda_r + (artanh sqrt(1/2) - artanh |rho(0)|) / (r g_r^2 |rho(0)|^(2r-1)) for every r >= 1.
+
+    Raises `ValueError` for what `single_index` refuses, and for an overlap so small that this bound overflows.
     """
     velocity, start, atol, active = _single_index_flow(link, eigenvalues, overlap)
     goal = math.atanh(math.sqrt(0.5))
@@ -72,7 +74,10 @@ def escape_time(link: Float[Array, " degree"], eigenvalues: Float[Array, " degre
     if overlap == 0 or not len(moving):
         return math.inf
     push = moving * link[moving] ** 2 * abs(overlap) ** (2.0 * moving - 1)
-    horizon = np.min(1 / eigenvalues[moving] + (goal - abs(start[-1])) / push)
+    with np.errstate(divide="ignore", over="ignore"):
+        horizon = np.min(1 / eigenvalues[moving] + (goal - abs(start[-1])) / push)
+    if not horizon < 1e300:
+        raise ValueError(f"overlap must be large enough for a time below 1e300, got {overlap}")
 
     def escaped(_: float, y: Array) -> float:
         return abs(y[-1]) - goal

@@ -15,7 +15,17 @@ from numpy import ndarray as Array
 from scipy.integrate import solve_ivp
 
 from afp_utils._checks import checked, finite, increasing, nonnegative
-from afp_utils.hermite_features import IndexModel, excess_risk, hermite_tensors, orthonormal, slope, value, velocity
+from afp_utils.hermite_features import (
+    IndexModel,
+    excess_risk,
+    hermite_tensors,
+    orthonormal,
+    refuse_oblique,
+    slope,
+    value,
+    velocity,
+)
+from afp_utils.index_models import link_tensors
 from afp_utils.trajectory import Trajectory
 
 SOLVER = {"method": "RK45", "rtol": 1e-6, "atol": 1e-9}
@@ -38,12 +48,15 @@ def hermite_data(link: Sequence, dimension: int, noise: Float[Array, " run"], rn
     """Draw a white-noise observation for each run: the target's tensors plus sqrt(noise) times symmetrised N(0, 1).
 
     <X, w^(x r)> then has covariance <w, w'>^r between directions w and w', as the coefficient of H_r(<w, x>) estimated
-    from a sample has. Raises `ValueError` for a negative noise or a target that does not fit the dimension.
+    from a sample has, for a target without energy. (With energy, the noise of a sample is larger along the target's own
+    directions: see the chapter.) Raises `ValueError` for a negative noise, for a target whose tensors are not symmetric
+    with one length k of all axes, and for one that does not fit the dimension.
     """
     nonnegative(noise=noise)
-    link = [np.asarray(tensor, dtype=float) for tensor in link]
-    if any(len(tensor) > dimension for tensor in link[1:]):
-        raise ValueError(f"dimension must be at least that of the link ({len(link[-1])}), got {dimension}")
+    k = max((len(np.atleast_1d(tensor)) for tensor in link[1:]), default=0)
+    link = link_tensors(link, np.ones(len(link)), k)
+    if k > dimension:
+        raise ValueError(f"dimension must be at least that of the link ({k}), got {dimension}")
     tensors = []
     for r, tensor in enumerate(link):
         x = _symmetric(rng.standard_normal((len(noise), *[dimension] * r)))
@@ -72,7 +85,7 @@ def white_noise_flow(
         dW / dt   = g - W sym(W^T g),   g = grad_W sum_r sqrt(lambda_r) <B_r, S_r(W)>
 
     (this book). The risk is the population excess risk. Raises `ValueError` for data and directions of different
-    dimension, a negative eigenvalue, or times that are negative or unsorted.
+    dimension, directions that are not orthonormal, a negative eigenvalue, or times that are negative or unsorted.
     """
     increasing(times=times)
     nonnegative(times=times, eigenvalues=eigenvalues)
@@ -83,6 +96,7 @@ def white_noise_flow(
         )
     if data.tensors[-1].shape != (runs, *[d] * (len(eigenvalues) - 1)):
         raise ValueError(f"directions must fit data of shape {data.tensors[-1].shape}, got {directions.shape}")
+    refuse_oblique(directions)
     cuts = np.cumsum([p**r for r in range(len(eigenvalues))])
 
     def unpack(y: Array) -> tuple[list[Array], Array]:
@@ -118,12 +132,13 @@ def sample_flow(
         dB_r / dt = sqrt(lambda_r) mean_i (y_i - f(x_i)) H_r(W^T x_i)
         dW / dt   = g - W sym(W^T g),   g = mean_i (y_i - f(x_i)) x_i u(x_i)^T,   u the slope of f in W^T x
 
-    The risk is the training error mean (f(x_i) - y_i)^2. Raises `ValueError` for values that are not finite, a negative
-    eigenvalue, or times that are negative or unsorted.
+    The risk is the training error mean (f(x_i) - y_i)^2. Raises `ValueError` for values that are not finite, directions
+    that are not orthonormal, a negative eigenvalue, or times that are negative or unsorted.
     """
     increasing(times=times)
     nonnegative(times=times, eigenvalues=eigenvalues)
-    finite(x=x, y=y, directions=directions)
+    finite(x=x, y=y)
+    refuse_oblique(directions)
     p = directions.shape[1]
     cuts = np.cumsum([p**r for r in range(len(eigenvalues))])
 

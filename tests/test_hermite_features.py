@@ -191,3 +191,9 @@ def test_refusals():
         model().predict(np.ones((2, 3)))
     with pytest.raises(TypeCheckError):
         hermite_tensor(np.ones((2, 3, 4)), 1)
+    with pytest.raises(ValueError, match="size must be positive"):
+        hermite(np.ones(2), 0)
+    with pytest.raises(ValueError, match="size must be positive"):
+        hermite_tensor(np.ones((2, 3)), -1)
+    with pytest.raises(ValueError, match="one tensor per eigenvalue"):
+        excess_risk([0.0, np.ones(2)], model())

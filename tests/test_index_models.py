@@ -132,6 +132,22 @@ def test_escape_time_ignores_degrees_without_energy_and_scales_with_the_link():
     )
 
 
+@pytest.mark.parametrize("g, eigenvalue", [(1.0, 1 / 9), (0.6, 1.0)])
+def test_the_lag_of_the_coefficient_adds_a_logarithm_to_the_escape(g, eigenvalue):
+    """Degree 2: T = d / (4 g^2) + (1 / lambda + 1 / (4 g^2)) ln d + O(1)."""
+    dims = 2.0 ** np.array([14, 17])
+    run = index_models.escape_time
+    rest = [run(only(2, 3, g), np.full(3, eigenvalue), d**-0.5) - d / (4 * g**2) for d in dims]
+    assert np.diff(rest)[0] / np.log(8) == pytest.approx(1 / eigenvalue + 1 / (4 * g**2), rel=2e-3)
+
+
+def test_escape_with_slow_coefficients_of_degree_three():
+    """3 beta^2 = rho^2 - rho0^2 gives T = d / (sqrt(3 lambda) |g|): the answer of an exercise."""
+    value, g, d = 1e-14, -0.7, 1e4
+    predicted = d / (np.sqrt(3 * value) * abs(g))
+    assert index_models.escape_time(only(3, 4, g), np.full(4, value), d**-0.5) == pytest.approx(predicted, rel=2e-3)
+
+
 def test_escape_in_the_slow_regime_matches_its_closed_form():
     """lambda -> 0, degree 2: L = ln rho has L'^2 = 2 lambda g^2 (rho^2 - rho0^2), so T = (pi / 2) / (sqrt(2 lambda) g rho0)."""
     value, g, rho0 = 1e-9, 0.7, 0.01
@@ -375,6 +391,8 @@ def test_other_refusals():
         index_models.single_index(LINK, EIGENVALUES[:3], 0.3, np.array([0.0]))
     with pytest.raises(TypeCheckError):
         index_models.escape_time(LINK, EIGENVALUES, "small")
+    with pytest.raises(ValueError, match="overlap must be large enough"):
+        index_models.escape_time(only(3), np.ones(5), 1e-80)
     with pytest.raises(ValueError, match="noise must be non-negative"):
         index_models.single_index_fem(LINK, EIGENVALUES, np.array([0.1]), -1.0)
     with pytest.raises(ValueError, match="noise must be non-negative"):

@@ -104,6 +104,34 @@ def test_noise_floor_of_one_direction():
     assert gap * (2 * 0.64 + 3 * 0.36) / ((d - 1) * noise) == pytest.approx(1, abs=0.1)
 
 
+def test_noise_floor_with_a_level_for_each_degree():
+    """E(1 - rho^2) = (d - 1) sum r g_r^2 e_r / (sum r g_r^2)^2: the answer of an exercise, by simulation."""
+    d, link, noise = 30, np.array([0.0, 0.0, 0.8, 0.6]), np.array([9e-4, 0.0, 1e-4, 4e-4])
+    clean, noisy = (
+        index_noise.hermite_data(tensors(link), d, np.full(60, level), np.random.default_rng(3)) for level in (0.0, 1.0)
+    )
+    mixed = tuple(a + np.sqrt(e) * (b - a) for a, b, e in zip(clean.tensors, noisy.tensors, noise))
+    w = np.zeros((60, d, 1))
+    w[:, :2, 0] = 0.5, np.sqrt(0.75)
+    runs = index_noise.white_noise_flow(index_noise.HermiteData(mixed, clean.link), np.ones(4), w, np.array([30.0]))
+    gap = np.mean([1 - index_models.overlaps(run)[-1, 0, 0] ** 2 for run in runs])
+    weight = np.arange(4) * link**2
+    assert gap == pytest.approx((d - 1) * weight @ noise / weight.sum() ** 2, rel=0.1)
+
+
+@pytest.mark.parametrize("degree", [2, 3])
+def test_in_a_single_degree_the_sign_of_the_signal_is_kept(degree):
+    """|S_r(w)| never falls from beta = 0, whatever lambda: the sign theorem of the chapter."""
+    data = index_noise.hermite_data(tensors(np.eye(degree + 1)[degree]), 8, np.full(20, 0.3), np.random.default_rng(6))
+    w = index_noise.random_directions(20, 8, 1, np.random.default_rng(7))
+    for scale in (0.05, 3.0):
+        runs = index_noise.white_noise_flow(data, scale * np.eye(degree + 1)[degree], w, np.linspace(0, 30, 31))
+        for i, run in enumerate(runs):
+            signal = [value(data.tensors[degree][[i]], state.directions[None])[0] for state in run.states]
+            signs = np.array(signal) * np.sign(signal[0])
+            assert np.diff(signs).min() > -1e-5
+
+
 def sample(n=300, d=4, seed=0):
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, d))
@@ -168,7 +196,17 @@ def test_refusals():
         index_noise.white_noise_flow(data, EIGENVALUES, w[:1], times)
     with pytest.raises(ValueError, match="times must be strictly increasing"):
         index_noise.white_noise_flow(data, EIGENVALUES, w, times[::-1].copy())
+    with pytest.raises(ValueError, match="directions must have orthonormal columns"):
+        index_noise.white_noise_flow(data, EIGENVALUES, 1.1 * w, times)
+    with pytest.raises(ValueError, match=r"link\[2\] must be symmetric"):
+        index_noise.hermite_data([0.0, [0.0, 0.0], [[0.0, 1.0], [0.0, 0.0]]], 4, np.ones(1), rng)
+    with pytest.raises(ValueError, match=r"link\[1\] must have shape \(2,\)"):
+        index_noise.hermite_data([0.0, [0.0], np.eye(2)], 4, np.ones(1), rng)
     x, y, w = sample()
+    with pytest.raises(ValueError, match="directions must have orthonormal columns"):
+        index_noise.sample_flow(x, y, EIGENVALUES, w @ np.array([[1.0, 0.3], [0.0, 1.0]]), times)
+    with pytest.raises(ValueError, match="directions must be finite"):
+        index_noise.sample_flow(x, y, EIGENVALUES, w * np.nan, times)
     with pytest.raises(ValueError, match="y must be finite"):
         index_noise.sample_flow(x, y * np.nan, EIGENVALUES, w, times)
     with pytest.raises(ValueError, match="eigenvalues must be non-negative"):

@@ -6,292 +6,352 @@ from afp_utils.exercises import exercise, expect
 
 
 @exercise(
-    minutes=10,
-    hint="What is lost has two parts: what no feature of this direction can express, $g_r^2(1-\\rho^{2r})$ in every "
-    "degree, and what a feature could express but is cut. Write both as one difference from $\\sum_r g_r^2$.",
-    worked=r"""The target's coefficient in the feature $H_r(\langle w,x\rangle)$ is $g_r\rho^r$, so keeping the degrees
-$0,\dots,m$ captures $\sum_{r\le m} g_r^2\rho^{2r}$ and costs $(m+1)\varepsilon^2$: degree 0 is a feature too. All other
-energy of the target is missed, whether it lies in a degree that was cut or outside what the direction can express.
-Keeping nothing is allowed and costs $\sum_r g_r^2$. With `np.cumsum` the totals for all cuts come at once; the
-appended zero is the cut that keeps nothing.""",
+    minutes=15,
+    hint="Keeping the degrees 0 to m pays if what they capture exceeds (m + 1) times the noise. Some cut has to pay.",
+    worked=r"""The target's coefficient in the feature $H_r(\langle w,x\rangle)$ is $g_r\rho^r$, so the degrees $0,\dots,m$ capture
+$\sum_{r\le m} g_r^2\rho^{2r}$ and cost $(m+1)\varepsilon^2$: degree 0 is a feature too. A cut is better than keeping
+nothing if $\varepsilon^2$ is below the *average* captured energy $\frac1{m+1}\sum_{r\le m} g_r^2\rho^{2r}$, and the FEM
+is below $\|f^*\|^2$ if this holds for at least one cut. So the answer is the largest of the running averages.""",
 )
-def error_of_direction(link, overlap, noise):
-    r"""FEM of one direction whose degrees come in the order 0, 1, 2, ...
+def worth_of_direction(link, overlap):
+    r"""Noise level from which on the features of a direction are worthless.
 
-    The target has Hermite coefficients $g_0, g_1, \dots$ (`link`), the direction has overlap $\rho$ with the target's,
-    and an estimated coefficient has the variance $\varepsilon^2$ (`noise`). The eigenvalues fall with the degree.
-    Return the FEM.
+    The target has Hermite coefficients $g_0, g_1, \dots$ (`link`), the direction has overlap $\rho$ with the target's.
+    The features are the Hermite polynomials of the degrees of `link`, with eigenvalues that fall with the degree. If a
+    coefficient is estimated with a large variance $\varepsilon^2$, the best cut keeps no feature at all and the FEM is
+    $\|f^*\|^2$. Return the smallest $\varepsilon^2$ at which that happens.
     """
-    link = np.asarray(link)
-    captured = link**2 * overlap ** (2 * np.arange(len(link)))
-    gain = np.append(0.0, np.cumsum(captured - noise))
-    return np.sum(link**2) - gain.max()
+    degree = np.arange(len(link))
+    captured = np.cumsum((np.asarray(link) * overlap**degree) ** 2)
+    return np.max(captured / (degree + 1))
 
 
-@error_of_direction.checker
+@worth_of_direction.checker
 def _(answer):
-    link = np.array([0.0, 0.6, 0.8])
+    steep, flat = np.array([0.0, 0.6, 0.8]), np.array([0.0, 0.9, 0.0, 0.3])
     expect(
-        not np.isclose(
-            answer(link, 0.9, 0.01), 1.02 - 0.36 * 0.81 - 0.64 * 0.9**4
-        ),
+        not np.isclose(answer(steep, 0.9), 0.419904),
+        "a cut keeps all degrees up to its own: it cannot pick the best one alone",
+    )
+    expect(
+        not np.isclose(answer(steep, 0.9), (0.2916 + 0.419904) / 2),
         "one feature is missing from the count: degree 0 costs noise as well",
     )
     expect(
-        not np.isclose(
-            answer(link, 0.9, 0.01), 1.03 - 0.36 * 0.9 - 0.64 * 0.81
-        ),
+        not np.isclose(answer(flat, 0.6), 0.81 * 0.6 / 2),
         "energies are squares: the coefficient is g ρ^r, its energy g² ρ^(2r)",
     )
     expect(
-        not np.isclose(answer(link, 0.9, 0.01), 0.03),
-        "what the direction cannot express is lost too, however many degrees are kept",
+        not np.isclose(answer(flat, 0.6), (0.2916 + 0.09 * 0.6**6) / 4),
+        "not every degree has to be kept: compare all cuts",
     )
     expect(
-        np.isclose(answer(link, 0.1, 0.3), 1.0),
-        "with so poor a direction it is best to keep nothing",
+        np.isclose(answer(flat, -0.6), answer(flat, 0.6)),
+        "the sign of the overlap cannot matter: only energies count",
     )
     rng = np.random.default_rng(0)
-    for _ in range(5):
-        link, rho, noise = (
-            rng.normal(size=4),
-            rng.uniform(-1, 1),
-            rng.uniform(0, 0.3),
+    for _ in range(8):
+        link, rho = rng.normal(size=5), rng.uniform(-1, 1)
+        worth = max(
+            sum(link[r] ** 2 * rho ** (2 * r) for r in range(m)) / m
+            for m in range(1, 6)
         )
-        totals = [
-            np.sum(link**2)
-            - sum(link[r] ** 2 * rho ** (2 * r) for r in range(m))
-            + m * noise
-            for m in range(5)
-        ]
         expect(
-            np.isclose(answer(link, rho, noise), min(totals)),
-            "compare all cuts: after 0, 1, ..., all degrees",
+            np.isclose(answer(link, rho), worth),
+            "the largest of the running averages of the captured energies",
         )
 
 
-@error_of_direction.wrong("one feature is missing from the count")
-def _(link, overlap, noise):
+@worth_of_direction.wrong("it cannot pick the best one alone")
+def _(link, overlap):
+    return max((g * overlap**r) ** 2 for r, g in enumerate(link))
+
+
+@worth_of_direction.wrong("one feature is missing from the count")
+def _(link, overlap):
     captured = np.cumsum(
-        np.asarray(link) ** 2 * overlap ** (2 * np.arange(len(link)))
+        (np.asarray(link) * overlap ** np.arange(len(link))) ** 2
     )
-    return min(
-        np.sum(link**2),
-        min(np.sum(link**2) - captured + noise * np.arange(len(link))),
-    )
+    return np.max(captured[1:] / np.arange(1, len(link)))
 
 
-@error_of_direction.wrong("energies are squares")
-def _(link, overlap, noise):
-    captured = np.cumsum(
-        np.asarray(link) ** 2 * overlap ** np.arange(len(link)) - noise
-    )
-    return np.sum(link**2) - max(0, captured.max())
+@worth_of_direction.wrong("energies are squares")
+def _(link, overlap):
+    degree = np.arange(len(link))
+    captured = np.cumsum(np.asarray(link) ** 2 * overlap**degree)
+    return np.max(captured / (degree + 1))
 
 
-@error_of_direction.wrong("what the direction cannot express is lost too")
-def _(link, overlap, noise):
-    tails = np.append(np.cumsum((np.asarray(link) ** 2)[::-1])[::-1], 0.0)
-    return min(tails + noise * np.arange(len(link) + 1))
+@worth_of_direction.wrong("compare all cuts")
+def _(link, overlap):
+    return np.mean((np.asarray(link) * overlap ** np.arange(len(link))) ** 2)
 
 
-@error_of_direction.unusual
-def _(link, overlap, noise):
-    best = total = sum(g * g for g in link)
-    for r, g in enumerate(link):
-        total += noise - (g * overlap**r) ** 2
-        best = min(best, total)
-    return float(best)
+@worth_of_direction.unusual
+def _(link, overlap):
+    total = sum(g * g for g in link)
+
+    def fem(noise):
+        left = best = total
+        for r, g in enumerate(link):
+            left += noise - (g * overlap**r) ** 2
+            best = min(best, left)
+        return best
+
+    low, high = 0.0, total
+    for _ in range(200):
+        middle = (low + high) / 2
+        if fem(middle) < total:
+            low = middle
+        else:
+            high = middle
+    return high
 
 
 @exercise(
     minutes=20,
-    hint="Fast coefficients: put $\\beta=g\\rho^2/\\sqrt\\lambda$ into $\\dot\\rho$ and integrate $d\\rho/\\rho^3$. Slow "
-    "ones: with $L=\\ln\\rho$ show that $\\dot L^2 = 2\\lambda g^2(\\rho^2-\\rho_0^2)$.",
-    worked=r"""**Monotone.** Take $\rho(0)>0$. The first equation gives
-$\beta_r(t)=\sqrt{\lambda_r}\,g_r\int_0^t e^{-\lambda_r(t-s)}\rho(s)^r\,ds$, which has the sign of $g_r$ as long as $\rho$ stays
-positive; then every term of $\dot\rho$ is non-negative, so $\rho$ grows and does stay positive. For $\rho(0)<0$ flip
-the sign of $w^*$ and of the odd $g_r$.
-
-**Fast coefficients.** $\beta=g\rho^2/\sqrt\lambda$ gives $\dot\rho\approx 2g^2\rho^3$ while $\rho$ is small, so
+    hint="Known link: β is the constant that fits at ρ = 1. Slow coefficients: divide one equation by the other, so that "
+    "time drops out and dβ/dρ can be integrated.",
+    worked=r"""**Known link.** With $\sqrt\lambda\,\beta=g$ from the start, $\dot\rho\approx3\sqrt\lambda\,\beta\,g\rho^2=3g^2\rho^2$, so
 
 $$
-T\approx\int_{\rho_0}^{\infty}\frac{d\rho}{2g^2\rho^3}=\frac1{4g^2\rho_0^2}=\frac d{4g^2}.
+T\approx\int_{\rho_0}^\infty\frac{d\rho}{3g^2\rho^2}=\frac1{3g^2\rho_0}=\frac{\sqrt d}{3g^2}.
 $$
 
-**Slow coefficients.** $\dot\beta=\sqrt\lambda\,g\rho^2$ and $\dot\rho=2\sqrt\lambda\,\beta g\rho$. With $L=\ln\rho$:
-$\dot L=2\sqrt\lambda\,g\beta$ and $\ddot L=2\lambda g^2\rho^2$. Multiply by $2\dot L$ and integrate:
-$\dot L^2=2\lambda g^2(\rho^2-\rho_0^2)$. Hence
+**Slow coefficients.** $\dot\beta=\sqrt\lambda\,g\rho^3$ and $\dot\rho=3\sqrt\lambda\,g\,\beta\rho^2$. Divide:
+$d\beta/d\rho=\rho/(3\beta)$, hence $3\beta^2=\rho^2-\rho_0^2$ and
+$\dot\rho=\sqrt{3\lambda}\,|g|\,\rho^2\sqrt{\rho^2-\rho_0^2}$. With $\rho=\rho_0/\cos\theta$
 
 $$
 \begin{aligned}
-T&=\frac1{\sqrt{2\lambda}|g|}\int_{\rho_0}^{\infty}\frac{d\rho}{\rho\sqrt{\rho^2-\rho_0^2}}\\
-&=\frac{\pi}{2\sqrt{2\lambda}\,|g|\,\rho_0}=\frac\pi2\frac{\sqrt d}{\sqrt{2\lambda}\,|g|}.
+T&\approx\frac1{\sqrt{3\lambda}|g|}\int_{\rho_0}^{\infty}\frac{d\rho}{\rho^2\sqrt{\rho^2-\rho_0^2}}\\
+&=\frac1{\sqrt{3\lambda}|g|\,\rho_0^2}\int_0^{\pi/2}\cos\theta\,d\theta=\frac{d}{\sqrt{3\lambda}\,|g|}.
 \end{aligned}
 $$
 
-The slow regime escapes after fewer multiples of $d$, but it pays $\lambda^{-1/2}$.""",
+Between them lies the model of the chapter, whose coefficient follows at once: $T\approx d^2/(12g^2)$.""",
 )
 def escape_times(d, g, eigenvalue):
-    r"""Escape times for the link g H_2: (fast, slow coefficients).
+    r"""Escape times for the link g H_3: (known link, slow coefficients).
 
-    Prove first that $\rho^2$ never falls, for any link, if $\beta(0)=0$. Then take the link $g\,H_2$ with the single
-    eigenvalue $\lambda$ and $\rho_0=d^{-1/2}$ small, and find the leading term of the escape time (a) when $\beta$ follows
-    $\rho$ at once, (b) when $\lambda$ is so small that $\beta$ only integrates its drive. Return both.
+    Take the link $g\,H_3$, the single eigenvalue $\lambda$ and a small $\rho_0=d^{-1/2}$. Find the leading term of the
+    escape time (a) when $\beta$ is fixed from the start at the value that is right for $\rho=1$, (b) when $\beta$ starts
+    at zero and $\lambda$ is so small that $\beta$ only integrates its drive. Return both.
     """
-    fast = d / (4 * g**2)
-    slow = np.pi / 2 * np.sqrt(d) / (np.sqrt(2 * eigenvalue) * abs(g))
-    return fast, slow
+    known = np.sqrt(d) / (3 * g**2)
+    slow = d / (np.sqrt(3 * eigenvalue) * abs(g))
+    return known, slow
 
 
 @escape_times.checker
 def _(answer):
-    fast, slow = answer(400, -0.5, 0.02)
+    pair = answer(400, -0.5, 0.03)
+    expect(np.shape(pair) == (2,), "return two times: (known link, slow ones)")
+    known, slow = pair
     expect(
-        not np.isclose(fast, 200),
-        "the squared overlap grows at twice the rate, but T is for ρ: check the factor 2",
+        not np.isclose(known, 400**2 / (12 * 0.25)),
+        "that is the time when β has to be learned and follows at once; here it is known from the start",
     )
     expect(
-        not np.isclose(fast, 20),
-        "that is the power of a known link, d^(r/2 - 1/2): here β has to grow as well",
+        not np.isclose(known, 20 / 0.25),
+        "known: the derivative of ρ³ has a factor 3",
+    )
+    expect(
+        np.isclose(known, 20 / 0.75),
+        "known: integrate dρ / (3 g² ρ²) from d^(-1/2)",
     )
     expect(slow > 0, "a time is positive: the sign of g cannot matter")
     expect(
-        np.isclose(fast, 400), "fast: integrate dρ / (2 g² ρ³) from d^(-1/2)"
+        not np.isclose(slow, np.pi / 2 * 20 / (0.06**0.5 * 0.5)),
+        "slow: that is the law of index 2; start again from β' = √λ g ρ³",
     )
     expect(
-        not np.isclose(slow, np.pi / 2 * 400 / (0.2 * 0.5)),
-        "slow: 1/ρ0 is the square root of d, not d",
+        not np.isclose(slow, 20 / (0.3 * 0.5)),
+        "slow: the integral is 1/ρ0², and that is d, not its square root",
     )
     expect(
-        np.isclose(slow, np.pi / 2 * 20 / (0.2 * 0.5)),
-        "slow: L'^2 = 2 λ g² (ρ² - ρ0²) with L = ln ρ",
+        not np.isclose(slow, 400 / (0.03**0.5 * 0.5)),
+        "slow: 3 β² = ρ² - ρ0², the 3 is not gone",
     )
     expect(
-        np.isclose(answer(90, 0.7, 0.3)[0], 90 / (4 * 0.49)),
-        "fast: the eigenvalue drops out",
+        np.isclose(slow, 400 / (0.3 * 0.5)),
+        "slow: 3 β² = ρ² - ρ0², so ρ' = √(3λ) |g| ρ² √(ρ² - ρ0²)",
+    )
+    known, slow = answer(90, 0.7, 0.3)
+    expect(
+        np.isclose(known, 90**0.5 / 1.47)
+        and np.isclose(slow, 90 / (0.9**0.5 * 0.7)),
+        "right for one d, g and λ, but not for others: check the powers of each",
     )
 
 
-@escape_times.wrong("check the factor 2")
+@escape_times.wrong("here it is known from the start")
 def _(d, g, eigenvalue):
-    return d / (8 * g**2), np.pi / 2 * np.sqrt(d) / (
-        np.sqrt(2 * eigenvalue) * abs(g)
-    )
+    return d**2 / (12 * g**2), d / (np.sqrt(3 * eigenvalue) * abs(g))
+
+
+@escape_times.wrong("that is the law of index 2")
+def _(d, g, eigenvalue):
+    slow = np.pi / 2 * np.sqrt(d) / (np.sqrt(2 * eigenvalue) * abs(g))
+    return np.sqrt(d) / (3 * g**2), slow
 
 
 @escape_times.wrong("a time is positive")
 def _(d, g, eigenvalue):
-    return d / (4 * g**2), np.pi / 2 * np.sqrt(d) / (
-        np.sqrt(2 * eigenvalue) * g
-    )
+    return np.sqrt(d) / (3 * g**2), d / (np.sqrt(3 * eigenvalue) * g)
 
 
-@escape_times.wrong("not d")
+@escape_times.wrong("not its square root")
 def _(d, g, eigenvalue):
-    return d / (4 * g**2), np.pi / 2 * d / (np.sqrt(2 * eigenvalue) * abs(g))
+    return np.sqrt(d) / (3 * g**2), np.sqrt(d / (3 * eigenvalue)) / abs(g)
+
+
+@escape_times.wrong("check the powers of each")
+def _(d, g, eigenvalue):
+    return np.sqrt(d) / (3 * g**2), d * abs(g) / (
+        np.sqrt(3 * eigenvalue) * 0.25
+    )
 
 
 @escape_times.unusual
 def _(d, g, eigenvalue):
-    angle = np.linspace(
-        0, np.pi / 2, 2001
-    )  # ρ = ρ0 / cos(angle) turns both integrals into smooth ones
-    fast = np.trapezoid(np.sin(angle) * np.cos(angle), angle) * d / (2 * g * g)
-    return fast, np.trapezoid(np.ones(2001), angle) * np.sqrt(
-        d / (2 * eigenvalue * g * g)
-    )
+    angle = np.linspace(0, np.pi / 2, 2001)  # ρ = ρ0 / cos(angle)
+    known = np.trapezoid(np.sin(angle), angle) * d**0.5 / (3 * g * g)
+    slow = np.trapezoid(np.cos(angle), angle) * d
+    return np.array([known, slow / np.sqrt(3 * eigenvalue * g * g)])
 
 
 @exercise(
-    minutes=15,
-    hint="Write $w=e_1+\\delta$ with $\\delta\\perp e_1$ small and maximise $\\frac12\\sum_r S_r(w)^2$ to second order in "
-    "$\\delta$ and $\\varepsilon$. The noise in direction $\\delta$ of degree $r$ has the variance $r\\varepsilon^2$ for "
-    "$\\nabla S_r$.",
-    worked=r"""At rest $\beta_r=S_r(w)/\sqrt{\lambda_r}$, and $w$ is stationary for $\frac12\sum_r S_r(w)^2$. Put $w=e_1+\delta$ up to
-normalisation, so $\rho\approx1-|\delta|^2/2$. The signal part loses $\frac12\sum_r r g_r^2|\delta|^2$. The noise part gains
-$\varepsilon\sum_r g_r\langle v_r,\delta\rangle$, where $v_r$ is the tangent gradient of the field $\langle X_r,w^{\otimes r}\rangle$ at
-$e_1$. That field has the covariance $\langle w,w'\rangle^r$, so each of the $d-1$ entries of $v_r$ has the variance $r$
-(differentiate once in $w$ and once in $w'$). The maximum is
-$\delta=\varepsilon\sum_r g_r v_r/\sum_r r g_r^2$, and
+    minutes=20,
+    hint="Go through the derivation of the floor again. What is the variance of an entry of $\\varepsilon\\sum_r g_r v_r$ "
+    "if each degree has an $\\varepsilon_r$ of its own?",
+    worked=r"""Put $w=e_1+\delta$ up to normalisation, so that $1-\rho^2\approx|\delta|^2$. The signal part of $\frac12\sum_rS_r^2$ loses
+$\frac12\sum_r r g_r^2|\delta|^2$ and the noise part gains $\sum_r \varepsilon_r g_r\langle v_r,\delta\rangle$. Each of the
+$d-1$ entries of $v_r$ has the variance $r$, and different degrees are independent, so an entry of
+$\sum_r\varepsilon_rg_rv_r$ has the variance $\sum_r r g_r^2\varepsilon_r^2$. The maximum is at
+$\delta=\sum_r\varepsilon_r g_r v_r/\sum_r r g_r^2$, and
 
 $$
-\mathbb E|\delta|^2=\frac{(d-1)\,\varepsilon^2\sum_r r g_r^2}{(\sum_r r g_r^2)^2}
-=\frac{(d-1)\varepsilon^2}{\sum_r r g_r^2}.
+\mathbb E(1-\rho_\infty^2)=\frac{(d-1)\sum_r r g_r^2\varepsilon_r^2}{\big(\sum_r r g_r^2\big)^2}.
 $$
 
-Multiplied by $\sum_r r g_r^2$, the energy lost per unit of $1-\rho^2$, this is $(d-1)\varepsilon^2$: one estimated
-coefficient for every coordinate of the direction, whatever the link.""",
+The flow weighs the degrees by $g_r$ whatever their noise. For equal levels this is the floor of the chapter. It is *not*
+the best that can be done: with known levels, weights $1/\varepsilon_r^2$ would give $(d-1)/\sum_r (r g_r^2/\varepsilon_r^2)$,
+which is never larger.""",
 )
 def noise_floor(link, d, noise):
-    r"""Expected 1 - rho^2 after training on noisy coefficients.
+    r"""Expected 1 - rho^2 after training, one noise level a degree.
 
-    The white-noise flow ends near $w^*$ with a small error. Its noise level is $\varepsilon^2$ (`noise`), the target has
-    the Hermite coefficients `link`, the dimension is $d$. Return $\mathbb E(1-\rho_\infty^2)$ to leading order.
+    Suppose the coefficients of degree $r$ come with a variance $\varepsilon_r^2$ of their own (`noise`, one for each
+    degree), say because they were estimated from different samples. The target has the Hermite coefficients `link`, the
+    dimension is $d$, all noise is small. Where does the white-noise flow end? Return $\mathbb E(1-\rho_\infty^2)$ to
+    leading order.
     """
-    degree = np.arange(len(link))
-    return (d - 1) * noise / np.sum(degree * np.asarray(link) ** 2)
+    weight = np.arange(len(link)) * np.asarray(link) ** 2
+    return (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
 
 
 @noise_floor.checker
 def _(answer):
     link = np.array([0.5, 0.0, 0.8, 0.6])
-    right = 29 * 1e-4 / (2 * 0.64 + 3 * 0.36)
-    value = answer(link, 30, 1e-4)
-    expect(
-        not np.isclose(value, 29e-4),
-        "that is the excess of the FEM; a steep link holds the direction better",
-    )
+    noise = np.array([9e-4, 9e-4, 1e-4, 4e-4])
+    energy, degree = link**2, np.arange(4)
+    weight = degree * energy
+    right = 29 * weight @ noise / weight.sum() ** 2
+    value = answer(link, 30, noise)
+    expect(np.ndim(value) == 0, "one number is asked for, not one a degree")
     expect(
         not np.isclose(value, right * 30 / 29),
         "a direction has d - 1 free coordinates, not d",
     )
     expect(
-        not np.isclose(value, 29e-4 / 1.0),
-        "degrees count: H_r turns r times as fast with the direction",
+        not np.isclose(value, 29 * noise.mean() / weight.sum()),
+        "the plain mean of the noise: degrees without energy do not push, and steep ones push more",
     )
     expect(
-        not np.isclose(value, 29e-4 / 1.25),
+        not np.isclose(value, 29 * energy @ noise / energy.sum() ** 2),
         "degree 0 does not see the direction; weigh each degree by r",
     )
     expect(
-        not np.isclose(value, 29e-4 / (4 * 0.64 + 9 * 0.36)),
-        "the weight is r, not r²: the gradient noise grows too",
+        not np.isclose(value, 29 * energy @ noise / weight.sum() ** 2),
+        "the gradient of the noise grows with the degree too: its variance is r",
+    )
+    expect(
+        not np.isclose(
+            value,
+            29
+            * (degree**2 * energy)
+            @ noise
+            / (degree**2 * energy).sum() ** 2,
+        ),
+        "the weight is r, not r²: r is already the variance of a gradient",
+    )
+    expect(
+        not np.isclose(value, 29 * weight @ noise / weight.sum()),
+        "that is the excess of the FEM; divide by the steepness once more",
+    )
+    expect(
+        not np.isclose(value, 29 / np.sum(weight[2:] / noise[2:])),
+        "that is the best floor with known noise levels; the flow weighs the degrees by g alone",
     )
     expect(
         np.isclose(value, right),
-        "(d - 1) times the noise over the sum of r g_r²",
+        "compute the variance of an entry of the sum of ε_r g_r v_r, and divide by the square of the steepness",
     )
-
-
-@noise_floor.wrong("that is the excess of the FEM")
-def _(link, d, noise):
-    return (d - 1) * noise
+    expect(
+        np.isclose(answer([0, 0.6, 0.8], 5, [0, 1e-4, 1e-4]), 4e-4 / 1.64),
+        "equal levels must give the floor of the chapter",
+    )
 
 
 @noise_floor.wrong("a direction has d - 1 free coordinates")
 def _(link, d, noise):
-    return d * noise / np.sum(np.arange(len(link)) * np.asarray(link) ** 2)
+    weight = np.arange(len(link)) * np.asarray(link) ** 2
+    return d * np.sum(weight * noise) / np.sum(weight) ** 2
+
+
+@noise_floor.wrong("the plain mean of the noise")
+def _(link, d, noise):
+    return (
+        (d - 1)
+        * np.mean(noise)
+        / np.sum(np.arange(len(link)) * np.asarray(link) ** 2)
+    )
 
 
 @noise_floor.wrong("degree 0 does not see the direction")
 def _(link, d, noise):
-    return (d - 1) * noise / np.sum(np.asarray(link) ** 2)
+    energy = np.asarray(link) ** 2
+    return (d - 1) * np.sum(energy * noise) / np.sum(energy) ** 2
 
 
 @noise_floor.wrong("the weight is r, not r²")
 def _(link, d, noise):
-    return (
-        (d - 1)
-        * noise
-        / np.sum((np.arange(len(link)) * np.asarray(link)) ** 2)
-    )
+    weight = (np.arange(len(link)) * np.asarray(link)) ** 2
+    return (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
+
+
+@noise_floor.wrong("that is the excess of the FEM")
+def _(link, d, noise):
+    weight = np.arange(len(link)) * np.asarray(link) ** 2
+    return (d - 1) * np.sum(weight * noise) / np.sum(weight)
+
+
+@noise_floor.wrong("the best floor with known noise levels")
+def _(link, d, noise):
+    with np.errstate(invalid="ignore"):
+        weight = np.arange(len(link)) * np.asarray(link) ** 2 / noise
+    return (d - 1) / np.nansum(weight)
 
 
 @noise_floor.unusual
 def _(link, d, noise):
     steepness = sum(r * g * g for r, g in enumerate(link))
-    return sum([noise / steepness] * (d - 1))
+    push = sum(
+        r * (g / steepness) ** 2 * e
+        for r, (g, e) in enumerate(zip(link, noise))
+    )
+    return sum([push] * (d - 1))
 
 
 @exercise(
@@ -348,6 +408,10 @@ def _(answer):
         "u2 u3 u4 gets no help from u1: three new directions at once",
     )
     expect(
+        answer([{1}, {1, 2}, {1, 2, 3}, {3, 4}]) != 2,
+        "sorting by size once is not enough: after u1 u2 u3 the product u3 u4 costs one",
+    )
+    expect(
         answer([{4, 5}, {1, 2, 3}, {1, 4}, {2, 5}, {5}]) == 1,
         "5, then 4, 2, 1 and 3 come one at a time",
     )
@@ -370,6 +434,15 @@ def _(supports):
 @leap.wrong("the hardest step, not the first one")
 def _(supports):
     return min(len(support) for support in supports)
+
+
+@leap.wrong("sorting by size once is not enough")
+def _(supports):
+    known, hardest = set(), 0
+    for support in sorted(supports, key=len):
+        hardest = max(hardest, len(set(support) - known))
+        known |= set(support)
+    return hardest
 
 
 @leap.unusual
