@@ -44,9 +44,10 @@ site: $(READY) ## build the site from the chapters as they are stored
 measure: $(READY) ## run all chapters one at a time and store their run time and memory
 	@$(PYTHON) tools/chapters.py measure
 
-# More repetitions than the book shows; the claims' tolerances are those of the short version, and hold for more.
+# More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book
 	@AFP_SEEDS=20 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long chapters/sparsity-harm.ipynb
+	@AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long chapters/interaction-tensor.ipynb
 
 lint: $(READY) ## style, spelling and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/mypy afp_utils

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from afp_utils import index_models, index_noise, linear_net, linear_net_models, networks, sequence, sphere
+from afp_utils import index_models, index_noise, linear_net, linear_net_models, networks, rfm, sequence, sphere
+from afp_utils.ensembles import initial, streams
+from afp_utils.ensembles_training import Momentum, fit_labels
 from afp_utils.sphere_targets import ridge_teacher
 from afp_utils.trajectory import Model, Probe, Trajectory, observe, white
 
@@ -43,6 +45,26 @@ def relu_network():
     return networks.gradient_flow(start, POINTS, VALUES, TIMES)
 
 
+def ensemble_member():
+    made = streams(np.random.default_rng(0), 2)
+    x = points(24, 3, 5)
+    y = (x[:, 0] > 0).astype(int)
+    start = initial([3, 8, 2], made.init)
+    both = (np.stack([x, x]), np.stack([y, y]))
+    states = tuple(
+        fit_labels(start, *both, streams(np.random.default_rng(1), 2).order, Momentum(epochs, 6, 0.05)).member(0, 1)
+        for epochs in (0, 5, 40)
+    )
+    return Trajectory(TIMES, np.array([np.mean((state.predict(x) > 0) != y) for state in states]), states)
+
+
+def feature_machine():
+    x, unseen = np.random.default_rng(4).normal(size=(2, 80, 3))
+    y, target = (z[:, 0] * z[:, 1] + z[:, 0] for z in (x, unseen))
+    run = rfm.fit(x, y, kernel=rfm.Laplace(3.0), ridge=0.1, updates=2, validation=(unseen, target))
+    return Trajectory(TIMES, run.risk, run.states)  # its clock counts updates
+
+
 RUNS = {
     "sequence, vanilla": (4, lambda: sequence.vanilla_flow(DATA, FEATURES, TIMES)),
     "sequence, depth 0": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES)),
@@ -55,6 +77,8 @@ RUNS = {
     "sphere, random features": (3, lambda: sphere.RandomFeatureMachine.flow(POINTS, VALUES, TIMES)),
     "sphere, tangent": (3, lambda: sphere.TangentMachine.flow(POINTS, VALUES, TIMES)),
     "network": (3, relu_network),
+    "ensemble member": (3, ensemble_member),
+    "recursive feature machine": (3, feature_machine),
     "linear net, one direction": (
         4,
         lambda: linear_net_models.one_direction(ONE, NEURONS[:, 0], NEURONS[:, 1:], np.eye(4)[2], TIMES),
