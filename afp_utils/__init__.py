@@ -8,6 +8,10 @@ observation, a plot shows the numbers, a claim checks them.
 - Index models: `index_models` (population flows), `index_noise` (with noise and samples), `hermite_features`.
 - The linear network: `linear_net` (exact solution), `linear_net_paths` (other losses, finite steps),
   `linear_net_phases` (scalings with width), `linear_net_models` (as models in d dimensions).
+- The interaction tensor: `interaction` (the tensor), `interaction_framework` (its exact theory),
+  `interaction_calibration`, `interaction_planted` (worlds with known features), `ensembles` and `ensembles_training`.
+- Recursive feature machines: `rfm` (all of it, re-exported), `rfm_kernels`, `rfm_fit`, `rfm_machine`, `rfm_metrics`,
+  `rfm_solve`, `rfm_nystrom`, `rfm_estimators` (for scikit-learn).
 - The sphere: `sphere` (kernel machines, exponents), `sphere_targets`, `sphere_harmonics`, `sparse_regression` (the
   sparse interpolant), `networks` (lazy and rich training), `images` and `deformations`.
 """

@@ -1,0 +1,98 @@
+"""scikit-learn's own checks, bundled data, the choice of the update, a planted leak, and what is refused."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from afp_utils import rfm
+
+
+@parametrize_with_checks([rfm.RFMRegressor(), rfm.RFMClassifier()])
+def test_scikit_learn_accepts(estimator, check):
+    check(estimator)
+
+
+def sample(n, d=8, seed=0):
+    x = np.random.default_rng(seed).normal(size=(n, d))
+    return x, x[:, 0] * x[:, 1]
+
+
+def test_regressor_is_the_machine_with_the_chosen_number_of_updates():
+    (x, y), (fresh, target) = sample(500), sample(300, seed=1)
+    found = rfm.RFMRegressor(rfm.Laplace(5.0), random_state=0).fit(x, y + 7)
+    assert found.n_iter_ >= 2
+    run = rfm.fit(x, y - y.mean(), kernel=rfm.Laplace(5.0), ridge=1e-3, updates=found.n_iter_)
+    np.testing.assert_allclose(found.predict(fresh), run.states[-1].predict(fresh) + y.mean() + 7, atol=1e-8)
+    plain = rfm.RFMRegressor(rfm.Laplace(5.0), updates=0).fit(x, y)
+    assert found.score(fresh, target + 7) > plain.score(fresh, target) + 0.1
+
+
+def test_update_zero_is_chosen_where_features_mislead():
+    x = np.sign(np.random.default_rng(0).normal(size=(400, 20)))
+    assert rfm.RFMRegressor(rfm.Laplace(5.0), random_state=0).fit(x, x[:, :4].prod(axis=1)).n_iter_ == 0
+
+
+def test_without_held_out_rows_all_updates_are_made():
+    x, y = sample(60)
+    assert rfm.RFMRegressor(validation_fraction=0.0, updates=2).fit(x, y).n_iter_ == 2
+    assert rfm.RFMRegressor(updates=3).fit(x[:4], y[:4]).n_iter_ == 3
+
+
+def test_several_outputs():
+    x, y = sample(80)
+    both = rfm.RFMRegressor(validation_fraction=0.0).fit(x, np.stack([y, 2 * y - 1], axis=1)).predict(x[:5])
+    np.testing.assert_allclose(both[:, 1], 2 * both[:, 0] - 1, atol=1e-9)
+
+
+def test_tables_that_come_with_scikit_learn():
+    iris = make_pipeline(StandardScaler(), rfm.RFMClassifier(random_state=0))
+    assert cross_val_score(iris, *load_iris(return_X_y=True), cv=5).mean() > 0.91
+    diabetes = make_pipeline(StandardScaler(), rfm.RFMRegressor(ridge=1.0, random_state=0))
+    assert cross_val_score(diabetes, *load_diabetes(return_X_y=True), cv=5).mean() > 0.42
+
+
+def test_search_over_its_settings():
+    x, y = sample(120)
+    grid = {"kernel": [rfm.Laplace(5.0), rfm.Gaussian(5.0)], "ridge": [1e-3, 1.0]}
+    found = GridSearchCV(rfm.RFMRegressor(updates=1, random_state=0), grid, cv=2).fit(x, y)
+    assert found.best_params_["ridge"] == 1e-3
+    assert clone(found.best_estimator_).get_params()["kernel"] == found.best_params_["kernel"]
+
+
+def test_a_metric_learned_on_test_points_earns_points_on_noise_and_ours_does_not():
+    """Random labels: accuracy above chance is a leak, whether by the metric or by the choice of the update."""
+    honest, leaked = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x, labels = rng.normal(size=(200, 20)), np.repeat([0, 1], 100)
+        rng.shuffle(labels)
+        signs = 2.0 * labels - 1
+        factor = rfm.fit(x, signs, kernel=rfm.Laplace(10.0), ridge=0.1, updates=3).states[-1].factor
+        recipe = {"kernel": rfm.Laplace(10.0), "ridge": 0.1, "updates": 0, "validation_fraction": 0.0}
+        learner = rfm.RFMClassifier(rfm.Laplace(10.0), ridge=0.1, updates=3, random_state=seed)
+        honest.append(cross_val_score(learner, x, labels, cv=4).mean())
+        leaked.append(cross_val_score(rfm.RFMClassifier(**recipe), x @ factor, labels, cv=4).mean())
+    # 2400 labels: the standard error of an accuracy at chance is about 0.01
+    assert np.mean(honest) == pytest.approx(0.5, abs=0.03)
+    assert np.mean(leaked) > 0.53
+
+
+def test_refusals():
+    x, y = sample(30)
+    with pytest.raises(ValueError, match=r"validation_fraction must lie in \[0, 1\), got 1.0"):
+        rfm.RFMRegressor(validation_fraction=1.0).fit(x, y)
+    with pytest.raises(ValueError, match="ridge must be non-negative and finite, got -1.0"):
+        rfm.RFMRegressor(ridge=-1).fit(x, y)
+    with pytest.raises(ValueError, match="updates must be non-negative and finite, got -2"):
+        rfm.RFMRegressor(updates=-2).fit(x, y)
+    with pytest.raises(ValueError, match="y must hold at least 2 classes, got 1 class"):
+        rfm.RFMClassifier().fit(x, np.ones(30))
+    with pytest.raises(ValueError, match="NaN"):
+        rfm.RFMRegressor().fit(x * np.nan, y)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        rfm.RFMRegressor().fit(x, y[:9])
