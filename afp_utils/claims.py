@@ -9,7 +9,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -37,6 +37,9 @@ SOURCES = {
     "radhakrishnan2024mechanism": "Radhakrishnan et al. (2024)",
     "jacot2018neural": "Jacot et al. (2018)",
     "chizat2019lazy": "Chizat et al. (2019)",
+    "mallinar2025emergence": "Mallinar et al. (2025)",
+    "tansley2025neural": "Tansley et al. (2025)",
+    "boixadsera2025features": "Boix-Adsera et al. (2025)",
 }
 """Works that a claim's source may name by their key in the bibliography, as a reader sees them."""
 KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
@@ -67,6 +70,8 @@ class Expectation:
         if len(rules) != 1 or (self.near is None) != (self.within is None):
             given = [name for name, rule in vars(self).items() if rule is not None]
             raise ClaimError(f"an expectation must be near + within, between, below or equals, got {given}")
+        if self.between is not None and (np.shape(self.between) != (2,) or not self.between[0] < self.between[1]):
+            raise ClaimError(f"between must be two increasing numbers, got {self.between}")
 
     def holds(self, value: Any) -> bool:
         if self.equals is not None:
@@ -244,9 +249,9 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """The value as a reader sees it: three significant digits."""
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(shown(item) for item in value)
+    """The value as a reader sees it: three significant digits, lists within lists in brackets."""
+    if isinstance(value, list | tuple):
+        return ", ".join(f"({shown(item)})" if isinstance(item, list | tuple) else shown(item) for item in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -12,7 +12,6 @@ from itertools import permutations
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
-from scipy.integrate import solve_ivp
 
 from afp_utils._checks import checked, finite, increasing, nonnegative
 from afp_utils.hermite_features import (
@@ -25,7 +24,7 @@ from afp_utils.hermite_features import (
     value,
     velocity,
 )
-from afp_utils.index_models import link_tensors
+from afp_utils.index_models import along, link_tensors
 from afp_utils.trajectory import Trajectory
 
 SOLVER = {"method": "RK45", "rtol": 1e-6, "atol": 1e-9}
@@ -108,8 +107,7 @@ def white_noise_flow(
         return np.concatenate([part.reshape(runs, -1) for part in parts], axis=1).ravel()
 
     start = np.concatenate([np.zeros((runs, cuts[-1])), directions.reshape(runs, -1)], axis=1).ravel()
-    span = (0.0, float(times[-1]) or 1.0)
-    path = [unpack(y) for y in solve_ivp(flow, span, start, t_eval=times, **SOLVER).y.T]
+    path = [unpack(y) for y in along(flow, start, times, **SOLVER)]
     turned = [(b, orthonormal(w)) for b, w in path]
 
     def trajectory(run: int) -> Trajectory:
@@ -153,8 +151,7 @@ def sample_flow(
         return np.concatenate([*rates, (ascent - w @ (inner + inner.T) / 2).ravel()])
 
     start = np.concatenate([np.zeros(cuts[-1]), directions.ravel()])
-    span = (0.0, float(times[-1]) or 1.0)
-    path = [np.split(state, cuts) for state in solve_ivp(flow, span, start, t_eval=times, **SOLVER).y.T]
+    path = [np.split(state, cuts) for state in along(flow, start, times, **SOLVER)]
     states = tuple(IndexModel(eigenvalues, tuple(b), orthonormal(w.reshape(-1, p))) for *b, w in path)
     return Trajectory(times, np.array([np.mean((state.predict(x) - y) ** 2) for state in states]), states)
 

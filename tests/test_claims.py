@@ -72,6 +72,16 @@ def test_an_expectation_is_exactly_one_rule(rule):
         Expectation(**rule)
 
 
+@pytest.mark.parametrize("bounds", [[2, 1], [1, 1], [1], [1, 2, 3], [[0, 1], [2, 3]], [1, np.nan]])
+def test_bounds_are_two_increasing_numbers(bounds):
+    with pytest.raises(ClaimError, match="between must be two increasing numbers, got"):
+        Expectation(between=bounds)
+
+
+def test_lists_within_lists_are_shown_in_brackets():
+    assert claims.shown([[1.0, 0.12345], [3, True]]) == "(1, 0.123), (3, yes)"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
