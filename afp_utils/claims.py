@@ -34,6 +34,7 @@ SOURCES = {
     "xu2025three": "Xu & Ziyin (2025)",
     "petrini2022learning": "Petrini et al. (2022)",
     "jiang2024joint": "Jiang et al. (2024)",
+    "jiang2022assessing": "Jiang et al. (2022)",
     "radhakrishnan2024mechanism": "Radhakrishnan et al. (2024)",
     "jacot2018neural": "Jacot et al. (2018)",
     "chizat2019lazy": "Chizat et al. (2019)",

@@ -81,7 +81,8 @@ def split_capacity(capacity: int, probabilities: Sequence[float], pools: Sequenc
     if len(pools) != len(probabilities):
         raise ValueError(f"pools must be one per probability ({len(probabilities)}), got {len(pools)}")
     nonnegative(capacity=capacity)
-    shares = [floor(share * capacity + 0.5) for share in probabilities[:-1]]
+    # 0.7 * 45 is a little less than 31.5 in floating point
+    shares = [floor(share * capacity + 0.5 + 1e-9) for share in probabilities[:-1]]
     return tuple(min(share, pool) for share, pool in zip([*shares, max(capacity - sum(shares), 0)], pools))
 
 

@@ -1,6 +1,7 @@
 """Ensembles: streams, members against automatic differentiation, and training against one torch model at a time."""
 
 from copy import deepcopy
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -96,6 +97,16 @@ def test_training_keeps_its_arguments_and_the_precision_of_the_data():
         np.testing.assert_array_equal(before, after)
     none = fit_labels(begin, x, y, streams(np.random.default_rng(0), 3).order, Momentum(0, 5, 0.1))
     np.testing.assert_array_equal(none.weights[0], begin.weights[0])
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_progress_is_shown_in_a_terminal_alone(terminal, monkeypatch):
+    shown = StringIO()
+    shown.isatty = lambda: terminal
+    monkeypatch.setattr("sys.stderr", shown)
+    x, y = problem()
+    fit_labels(start(), x, y, streams(np.random.default_rng(0), 3).order, Momentum(2, 5, 0.1))
+    assert ("3 models" in shown.getvalue()) == terminal
 
 
 def test_training_fits_the_labels():

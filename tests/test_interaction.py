@@ -55,11 +55,12 @@ def test_clusters_equal_the_plain_loops(seed, size, match):
     np.testing.assert_array_equal(greedy_clusters(correlation, match), plain_clusters(correlation.tolist(), match))
 
 
-def test_scores_are_principal_components():
-    raw = np.random.default_rng(0).normal(size=(50, 6)) * [5, 4, 3, 2, 1, 0.5] + 7
+@pytest.mark.parametrize("third", [3, 1e-3, 1e-7])
+def test_scores_are_principal_components(third):
+    raw = np.random.default_rng(0).normal(size=(50, 6)) * [5, 4, third, third / 2, third / 3, 0] + 7
     scores = interaction.principal_scores(raw, 3)
     u, s, _ = np.linalg.svd(raw - raw.mean(axis=0), full_matrices=False)
-    np.testing.assert_allclose(np.abs(scores), np.abs(u[:, :3] * s[:3]), atol=1e-10)
+    np.testing.assert_allclose(np.abs(scores), np.abs(u[:, :3] * s[:3]), atol=1e-8 * third)
     np.testing.assert_allclose(scores.T @ scores, np.diag(s[:3] ** 2), atol=1e-9)
 
 
@@ -125,6 +126,29 @@ def test_rules_of_presence():
     chosen = top(0.25)(scores)
     assert chosen.sum() == 2
     assert chosen[0].all()
+    # Shares are of all entries of the model: here both are of the second component, whatever its scale.
+    flat = np.array([[1.0, 9.0], [0.1, -8.5], [0.1, 0.3], [0.1, 0.3]])
+    np.testing.assert_array_equal(top(0.3)(flat), [[1, 1], [0, 1], [0, 0], [0, 0]])
+
+
+def test_components_of_one_model_in_one_cluster_are_joined_by_or():
+    rng = np.random.default_rng(8)
+    scores = rng.normal(size=(60, 2)) * [3.0, 2.0]
+    found = tensor(scores[None], components=2, match=0.0, active=above(0.4))
+    assert found.present.shape == (1, 60, 1)
+    each = above(0.4)(interaction.principal_scores(scores, 2))
+    assert (each[:, 0] & ~each[:, 1]).any()
+    assert (~each[:, 0] & each[:, 1]).any()
+    np.testing.assert_array_equal(found.present[0, :, 0], each.any(axis=1))
+
+
+def test_explained_and_carried_are_what_they_say():
+    activations, _ = world(6)
+    found = built(activations)
+    for feature in range(found.present.shape[2]):
+        own = found.cluster == feature
+        assert found.explained[feature] == pytest.approx(found.variance[own].sum() / found.variance.sum())
+    np.testing.assert_array_equal(found.carried, np.sum(found.present, axis=0) > 0)
 
 
 def test_score_by_hand():
@@ -143,6 +167,17 @@ def test_score_by_hand():
     one = score(truth[:, :, :1], truth)
     assert (one.recall, one.matched, one.membership_recall) == (pytest.approx(4 / 6), 0.5, pytest.approx(2 / 3))
     assert score(np.zeros_like(truth), truth).f1 == 0.0
+
+
+def test_a_feature_found_everywhere_is_not_matched():
+    truth = np.zeros((1, 10, 1), dtype=bool)
+    truth[0, :3, 0] = True
+    everywhere = np.ones((1, 10, 1), dtype=bool)  # contains all planted entries, overlap 3/10
+    assert score(everywhere, truth).matched == 0.0
+    assert score(everywhere, truth, overlap=0.3).precision == pytest.approx(0.3)
+    part = np.zeros((1, 10, 1), dtype=bool)
+    part[0, 0, 0] = True  # all that is found is right, overlap 1/3
+    assert score(part, truth).matched == 0.0
 
 
 def test_negative_control_shuffled_truth():

@@ -69,6 +69,7 @@ def test_capacity_is_split_by_probability_and_cut_at_the_pools():
     assert world.split_capacity(30, [0.7, 0.3], [20, 60]) == (20, 9)
     assert world.split_capacity(5, [0.5, 0.5], [20, 60]) == (3, 2)
     assert world.split_capacity(16, [0.5, 0.5], [10, 60]) == (8, 8)
+    assert world.split_capacity(45, [0.7, 0.3], [50, 60]) == (32, 13)  # 31.5, which floating point puts below
 
 
 COUNTS = st.integers(2, 40).flatmap(
@@ -157,6 +158,24 @@ def test_least_agreement_is_reached_by_equally_hard_points():
     kind = FeatureType(1.0, 9, 2, 3)
     right = np.array([world.accuracy([kind], 3)])
     assert world.least_agreement(right, 3)[0] == pytest.approx(world.agreement([kind], 3), abs=1e-14)
+
+
+def test_bound_of_the_gap_by_hand():
+    saturated, rare = FeatureType(0.3, 10, 4, 5), FeatureType(0.7, 50, 1, 5)  # loads 2 and 0.1
+    expected = 2 / 3 * (0.3 * np.exp(-2) + 0.7 * 0.1)
+    assert world.gap_bound([saturated, rare], 3) == pytest.approx(expected, rel=1e-14)
+
+
+def test_union_law_with_guesses_that_coincide():
+    # Two models, 4 classes; at points that both miss, the second copies the guess of the first with probability 0.4.
+    rng, n, classes = np.random.default_rng(0), 400_000, 4
+    hits = rng.random((2, n)) < [[0.5], [0.3]]
+    answers = np.where(hits, 0, rng.integers(classes, size=(2, n)))
+    copied = ~hits.any(axis=0) & (rng.random(n) < 0.4)
+    answers[1, copied] = answers[0, copied]
+    chance = 1 - 1 / classes
+    errors = [chance * 0.5, chance * 0.7, chance * 0.35]
+    assert world.union_law(*errors, coincidence=0.4) == pytest.approx(np.mean(answers[0] != answers[1]), abs=0.0032)
 
 
 @pytest.mark.parametrize(
