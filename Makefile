@@ -52,8 +52,10 @@ long: $(READY) ## run the chapters' long versions into _build/long, beside the b
 lint: $(READY) ## style, spelling and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/mypy afp_utils
 
-bench: $(READY) ## time the package beside its peers, one thread
-	@$(PYTHON) -m pytest benchmarks -q --benchmark-only
+# xrfm, a peer, is no dependency of the book: put it where Python finds it (`pip install --no-deps --target DIR
+# xrfm==0.4.5`, then `PYTHONPATH=DIR make bench`), else the page keeps its rows.
+bench: $(READY) ## time the package beside its peers, one thread, and write chapters/benchmarks.md
+	@$(PYTHON) -m pytest benchmarks -q --benchmark-only --benchmark-columns=mean --page
 
 screenshots: site ## take every page, wide and narrow, light and dark, into _build/screenshots
 	@$(PYTHON) tools/screenshots.py _build/html _build/screenshots

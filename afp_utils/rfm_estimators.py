@@ -1,5 +1,6 @@
 """The Recursive Feature Machine as scikit-learn's estimators, for a table of one's own."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from afp_utils.rfm_fit import fit
 from afp_utils.rfm_kernels import Kernel, Laplace
+from afp_utils.rfm_metrics import unit_max
 
 
 class _RFM(BaseEstimator):
@@ -18,7 +20,7 @@ class _RFM(BaseEstimator):
 
     The defaults are those of the authors' code: Laplace kernel of bandwidth 10, ridge 1e-3, 5 updates. Columns are
     taken as they are: scale them first. With too few rows to hold any out, or a `validation_fraction` of 0, all updates
-    are made.
+    are made. The other settings are those of `fit`.
     """
 
     def __init__(
@@ -29,6 +31,10 @@ class _RFM(BaseEstimator):
         power: float = 1.0,
         validation_fraction: float = 0.2,
         random_state: Any = None,
+        centred: bool = False,
+        diagonal: bool = False,
+        normalise: Callable[[Array], Array] = unit_max,
+        device: str | None = None,
     ) -> None:
         self.kernel = kernel
         self.ridge = ridge
@@ -36,6 +42,10 @@ class _RFM(BaseEstimator):
         self.power = power
         self.validation_fraction = validation_fraction
         self.random_state = random_state
+        self.centred = centred
+        self.diagonal = diagonal
+        self.normalise = normalise
+        self.device = device
 
     def _fit_values(self, x: Array, y: Array) -> None:
         if not 0 <= self.validation_fraction < 1:
@@ -44,6 +54,10 @@ class _RFM(BaseEstimator):
             "kernel": self.kernel or Laplace(10.0),
             "ridge": float(self.ridge),
             "power": float(self.power),
+            "centred": self.centred,
+            "diagonal": self.diagonal,
+            "normalise": self.normalise,
+            "device": self.device,
         }
         self.n_iter_ = self.updates
         held = int(self.validation_fraction * len(x))

@@ -1,10 +1,12 @@
 """The Recursive Feature Machine: kernel ridge regression, whose average gradient outer product is the next metric."""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
+from scipy.linalg import eigh
 from tqdm import tqdm
 
 from afp_utils._checks import checked, finite, nonnegative, positive
@@ -13,6 +15,35 @@ from afp_utils.rfm_machine import Machine, outer_products
 from afp_utils.rfm_metrics import feature_power, metric_factor, unit_max
 from afp_utils.rfm_solve import solve
 from afp_utils.trajectory import Model, Trajectory
+
+
+class Steps(Protocol):
+    """The steps of a fit, wherever they are computed."""
+
+    def solved(self, factor: Array) -> Machine: ...
+    def outer(self, state: Machine, centred: bool) -> Array: ...
+    def predict(self, state: Machine, x: Array) -> Array: ...
+    def eigh(self, matrix: Array) -> tuple[Array, Array]: ...
+
+
+class Here:
+    """With NumPy and SciPy. The kernel matrix is made in the same place at each solve."""
+
+    eigh = staticmethod(eigh)
+
+    def __init__(self, x: Array, y: Array, kernel: Kernel, ridge: float) -> None:
+        self.x, self.y, self.kernel, self.ridge = x, y, kernel, ridge
+        self.origin, self.room = x.mean(axis=0, dtype=np.float64), np.empty((len(x), len(x)), x.dtype)
+
+    def solved(self, factor: Array) -> Machine:
+        z = ((self.x - self.origin) @ factor).astype(self.x.dtype)
+        return Machine(self.x, solve(self.kernel, z, self.y, self.ridge, self.room), self.kernel, factor)
+
+    def outer(self, state: Machine, centred: bool) -> Array:
+        return outer_products(state, self.x, centred, own=True)
+
+    def predict(self, state: Machine, x: Array) -> Array:
+        return state.predict(x)
 
 
 @checked
@@ -28,6 +59,7 @@ def fit(
     diagonal: bool = False,
     normalise: Callable[[Array], Array] = unit_max,
     validation: tuple[Float[Array, "v d"], Float[Array, "v *output"]] | None = None,
+    device: str | None = None,
 ) -> Trajectory:
     """Solve, take the average gradient outer product of the solution as the next metric, and so on (radhakrishnan2024):
 
@@ -38,30 +70,31 @@ def fit(
     `diagonal` keeps the diagonal of the outer product alone. A predictor without slope keeps its metric.
 
     Computed in the precision of `x`, except that kernels whose matrices need double precision get it. A progress bar
-    shows in a terminal.
+    shows in a terminal. With the name of a device of torch ("cpu", "cuda", "cuda:1"), the same is computed there.
 
     Raises `ValueError` for values that are not finite, no points, a negative ridge or number of updates, a power that
-    is not positive, or a kernel matrix that is not numerically positive definite.
+    is not positive, a kernel matrix that is not numerically positive definite, or a device that torch cannot use here.
     """
     refuse(x, y, ridge, updates, power, validation)
     work = x.dtype if kernel.single_is_safe and x.dtype == np.float32 else np.dtype(np.float64)
     x, y = x.astype(work, copy=False), y.astype(work, copy=False)
-    origin, room = x.mean(axis=0, dtype=np.float64), np.empty((len(x), len(x)), work)
+    steps: Steps
+    if device is None:
+        steps = Here(x, y, kernel, ridge)
+    else:
+        from afp_utils.rfm_device import Device  # not above: torch takes seconds to import
 
-    def solved(factor: Array) -> Machine:
-        z = ((x - origin) @ factor).astype(work)
-        return Machine(x, solve(kernel, z, y, ridge, room), kernel, factor)
+        steps = Device(device, x, y, kernel, ridge)
 
     def improved(state: Machine) -> Array:
-        outer = outer_products(state, x, centred, own=True)
-        return next_factor(outer, power, diagonal, normalise, state.factor)
+        return next_factor(steps.outer(state, centred), power, diagonal, normalise, state.factor, steps.eigh)
 
     def risk(state: Machine) -> float:
         if validation is None:
             return mean_square(ridge * state.coefficients)  # y - K alpha = ridge alpha
-        return mean_square(state.predict(validation[0]) - validation[1])
+        return mean_square(steps.predict(state, validation[0]) - validation[1])
 
-    return recursion(solved, improved, risk, updates, x.shape[1])
+    return recursion(steps.solved, improved, risk, updates, x.shape[1])
 
 
 @checked
@@ -92,14 +125,19 @@ def mean_square(error: Array) -> float:
 
 
 def next_factor(
-    outer: Array, power: float, diagonal: bool, normalise: Callable[[Array], Array], before: Array
+    outer: Array,
+    power: float,
+    diagonal: bool,
+    normalise: Callable[[Array], Array],
+    before: Array,
+    eigh: Callable = eigh,
 ) -> Array:
     """Factor of normalise(outer^power), or the one before if the outer product vanishes."""
     if diagonal:
         outer = np.diag(np.diag(outer))
     if not np.any(outer):
         return before
-    return metric_factor(normalise(feature_power(outer, power)))
+    return metric_factor(normalise(feature_power(outer, power, eigh)), eigh)
 
 
 def refuse(x: Array, y: Array, ridge: float, updates: int, power: float, validation: tuple | None) -> None:

@@ -1,4 +1,4 @@
-"""Kernel ridge regression by a Cholesky factor that is checked, in place, and refined."""
+"""Kernel ridge regression by a Cholesky factor that is checked, in place."""
 
 import numpy as np
 from jaxtyping import Float
@@ -25,8 +25,8 @@ def solve(
     """alpha with (K + ridge I) alpha = y, K_ij = phi(|x_i - x_j|); the ridge is not multiplied by n.
 
     Cholesky of one triangle, made in blocks and factored where it lies (in `room`, whose content is lost, if given).
-    One step of refinement with points in double precision; points in single precision are solved in double if the
-    ridge is below `SAFE` or the factor fails in single.
+    Points in single precision are solved in double if the ridge is below `SAFE` or the factor fails in single. A step
+    of refinement is not made: with a unit diagonal it gains nothing on the rounding of the matrix itself (this book).
 
     Raises `ValueError` for values that are not finite, a negative ridge, or a matrix that is not numerically positive
     definite, as when rows are repeated and the ridge is 0.
@@ -51,10 +51,7 @@ def solve(
             return _in_double(kernel, points, y, ridge)
         raise singular(ridge, info - 1 if info else int(np.argmin(pivots)))
     target = y.reshape(len(y), -1).astype(work)
-    alpha = substitute(factor, target, lower=0)[0]
-    if not single:
-        alpha += substitute(factor, _residual(kernel, points, target, alpha, ridge), lower=0)[0]
-    return alpha.reshape(y.shape)
+    return substitute(factor, target, lower=0)[0].reshape(y.shape)
 
 
 def singular(ridge: float, point: int) -> ValueError:
@@ -75,12 +72,3 @@ def _fill(matrix: Array, kernel: Kernel, points: Array, ridge: float) -> None:
     for rows in distances.blocks():
         matrix[rows, : rows.stop] = distances.values(kernel, rows, rows.stop)
     np.fill_diagonal(matrix, 1 + ridge)
-
-
-def _residual(kernel: Kernel, points: Array, y: Array, alpha: Array, ridge: float) -> Array:
-    distances, left = Distances.between(points, points), y - ridge * alpha
-    for rows in distances.blocks():
-        block = distances.values(kernel, rows)
-        block[np.arange(len(block)), np.arange(rows.start, rows.stop)] = 1
-        left[rows] -= block @ alpha
-    return left

@@ -33,7 +33,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\
 # split in parts, which share their first word.
 CORE = {"trajectory", "_checks"}
 IMPORTS = {"_checks": set(), "claims": set(), "trajectory": {"_checks"}, "plots": {"_checks"}}
-PARTS = {"index": {"hermite_features"}, "sphere": {"sparse_regression"}}
+PARTS = {"index": {"hermite_features"}, "sphere": {"sparse_regression"}, "modular": {"rfm_metrics"}}
 MODULES = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "afp_utils").glob("*.py")}
 
 

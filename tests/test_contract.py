@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from afp_utils import index_models, index_noise, linear_net, linear_net_models, networks, rfm, sequence, sphere
+from afp_utils.deep_networks import TANH, he_start
+from afp_utils.deep_networks_training import gradient_flow as deep_flow
 from afp_utils.ensembles import initial, streams
 from afp_utils.ensembles_training import Momentum, fit_labels
 from afp_utils.sphere_targets import ridge_teacher
@@ -78,6 +80,10 @@ RUNS = {
     "sphere, tangent": (3, lambda: sphere.TangentMachine.flow(POINTS, VALUES, TIMES)),
     "network": (3, relu_network),
     "ensemble member": (3, ensemble_member),
+    "deep network": (
+        3,
+        lambda: deep_flow(he_start((3, 6, 5, 1), TANH, rng=np.random.default_rng(0)), POINTS, VALUES, TIMES),
+    ),
     "recursive feature machine": (3, feature_machine),
     "linear net, one direction": (
         4,

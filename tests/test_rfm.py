@@ -169,6 +169,21 @@ def test_update_zero_is_kernel_ridge_regression_and_risks_are_errors():
         np.testing.assert_array_equal(one.coefficients, other.coefficients)
 
 
+def test_validation_points_are_measured_from_the_mean_of_the_data_alone():
+    # far away they would take the origin with them, and single precision could not tell the data apart
+    x, y = product(100, 4, dtype=np.float32)
+    far = x[:50] + np.float32(1e6)
+    for device in (None, "cpu"):
+        seen, blind = (
+            rfm.fit(x, y, kernel=KERNELS[0], ridge=0.1, updates=1, validation=validation, device=device)
+            for validation in ((far, y[:50]), None)
+        )
+        for one, other in zip(seen.states, blind.states):
+            np.testing.assert_array_equal(one.metric, other.metric)
+            np.testing.assert_array_equal(one.coefficients, other.coefficients)
+        assert seen.risk[0] == pytest.approx(np.mean(y[:50] ** 2), rel=1e-6)  # nothing is known out there
+
+
 def test_best_state_may_be_the_plain_kernel():
     rng = np.random.default_rng(0)
     x, v = (np.sign(rng.normal(size=(n, 20))) for n in (300, 300))  # parity of four, too few samples: features mislead
@@ -277,9 +292,13 @@ def test_anchor_of_the_authors_low_rank_notebook():
         ({"updates": -1}, "updates must be non-negative and finite, got -1"),
         ({"power": 0.0}, "power must be positive and finite, got 0.0"),
         ({"validation": (points(3, 2), np.full(3, np.nan))}, "validation_y must be finite, got nan"),
+        (
+            {"validation": (points(3, 2) + np.inf, np.ones(3))},
+            r"validation_x must be finite, got inf at index \(0, 0\)",
+        ),
         ({"validation": (points(0, 2), np.zeros(0))}, "validation must hold at least one point"),
         ({"x": points(0, 2), "y": np.zeros(0)}, "x must hold at least one point"),
-        ({"x": np.ones((10, 2)), "ridge": 0.0}, "numerically positive definite"),
+        ({"x": np.ones((10, 2)), "ridge": 0.0}, "numerically positive definite.*; got ridge 0.0 and a .* at point 1"),
     ],
 )
 def test_refused_values(change, message):
@@ -290,9 +309,11 @@ def test_refused_values(change, message):
 
 def test_refused_shapes():
     x, y, recipe = points(10, 2), np.ones(10), {"ridge": 0.1, "updates": 1}
-    for one, two in ((x, y[:9]), (x[:, 0], y), (x.astype(int), y)):
-        with pytest.raises(TypeCheckError):
+    for one, two, name in ((x, y[:9], "y"), (x[:, 0], y, "x"), (x.astype(int), y, "x")):
+        with pytest.raises(TypeCheckError, match=rf"(?s)parameter '{name}'.*Actual value: .*Expected type: .*'n "):
             rfm.fit(one, two, kernel=rfm.Laplace(1.0), **recipe)
+    with pytest.raises(TypeCheckError, match=r"(?s)parameter 'y'.*Actual value: f64\[9\].*n=10"):
+        rfm.fit(x, y[:9], kernel=rfm.Laplace(1.0), **recipe)
     with pytest.raises(TypeCheckError):
         rfm.fit(x, y, kernel=rfm.Laplace(1.0), validation=(points(4, 3), np.ones(4)), **recipe)
     machine = rfm.fit(x, y, kernel=rfm.Laplace(1.0), **recipe).states[0]

@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from afp_utils import rfm
+from afp_utils import rfm, rfm_estimators
 
 
 @parametrize_with_checks([rfm.RFMRegressor(), rfm.RFMClassifier()])
@@ -41,6 +41,41 @@ def test_without_held_out_rows_all_updates_are_made():
     x, y = sample(60)
     assert rfm.RFMRegressor(validation_fraction=0.0, updates=2).fit(x, y).n_iter_ == 2
     assert rfm.RFMRegressor(updates=3).fit(x[:4], y[:4]).n_iter_ == 3
+
+
+def test_held_out_rows_choose_the_update_and_nothing_else(monkeypatch):
+    """Neither the mean of the target nor the metric sees them; the rest is fitted on all rows."""
+    calls = []
+    monkeypatch.setattr(rfm_estimators, "fit", lambda x, y, **rest: calls.append((x, y, rest)) or rfm.fit(x, y, **rest))
+    x, y = sample(60)
+    rfm.RFMRegressor(random_state=3, updates=1).fit(x, y + np.arange(60))
+    (kept, target, rest), (everything, _, again) = calls
+    out, held = rest["validation"]
+    assert (len(kept), len(out)) == (48, 12)
+    np.testing.assert_array_equal(np.sort(np.concatenate([kept, out]), axis=0), np.sort(x, axis=0))
+    assert abs(target.mean()) < 1e-12
+    assert abs(held.mean()) > 1
+    np.testing.assert_array_equal(everything, x)
+    assert "validation" not in again
+
+
+def test_settings_are_those_of_fit():
+    x, y = sample(80)
+    settings = {"centred": True, "diagonal": True, "normalise": rfm.unit_trace, "power": 0.5}
+    for change in ({}, {"centred": False}, {"diagonal": False}, {"normalise": rfm.unnormalised}, {"power": 1.0}):
+        found = rfm.RFMRegressor(rfm.Laplace(5.0), updates=2, validation_fraction=0.0, **settings | change).fit(x, y)
+        recipe = {"kernel": rfm.Laplace(5.0), "ridge": 1e-3, "updates": 2} | settings | change
+        run = rfm.fit(x, y - y.mean(), **recipe)
+        np.testing.assert_allclose(found.machine_.metric, run.states[-1].metric, atol=1e-12)
+        assert clone(found).get_params()["normalise"] is recipe["normalise"]
+
+
+def test_constant_columns_and_repeated_rows_just_work():
+    x, y = (np.repeat(a, 2, axis=0) for a in sample(60))
+    x = np.hstack([x, np.full((120, 1), 1e3), np.zeros((120, 1))])
+    assert rfm.RFMRegressor(rfm.Laplace(5.0), random_state=0).fit(x, y).score(x, y) > 0.99
+    labels = np.where(y > 0, "up", "down")
+    assert rfm.RFMClassifier(rfm.Laplace(5.0), random_state=0).fit(x, labels).score(x, labels) > 0.99
 
 
 def test_several_outputs():
@@ -90,9 +125,15 @@ def test_refusals():
         rfm.RFMRegressor(ridge=-1).fit(x, y)
     with pytest.raises(ValueError, match="updates must be non-negative and finite, got -2"):
         rfm.RFMRegressor(updates=-2).fit(x, y)
-    with pytest.raises(ValueError, match="y must hold at least 2 classes, got 1 class"):
+    with pytest.raises(ValueError, match=r"y must hold at least 2 classes, got 1 class: np.float64\(1.0\)"):
         rfm.RFMClassifier().fit(x, np.ones(30))
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(ValueError, match="power must be positive and finite, got 0.0"):
+        rfm.RFMRegressor(power=0).fit(x, y)
+    with pytest.raises(ValueError, match="device must be one that torch can use .*, got 'abacus'"):
+        rfm.RFMRegressor(device="abacus").fit(x, y)
+    with pytest.raises(ValueError, match="Input X contains NaN"):
         rfm.RFMRegressor().fit(x * np.nan, y)
+    with pytest.raises(ValueError, match="Input y contains infinity"):
+        rfm.RFMRegressor().fit(x, y + np.inf)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         rfm.RFMRegressor().fit(x, y[:9])

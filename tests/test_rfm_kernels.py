@@ -1,5 +1,6 @@
 """Kernels and the checked solver: by hand, against scipy's distances, in both precisions, and what they refuse."""
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,13 +77,13 @@ def test_coincident_points_have_kernel_one_and_a_finite_slope(dtype):
 @pytest.mark.parametrize("bandwidth", [0.0, -1.0, np.inf, np.nan])
 @pytest.mark.parametrize("kind", [rfm.Laplace, rfm.Gaussian, lambda bandwidth: rfm.GeneralisedLaplace(bandwidth, 1.2)])
 def test_bandwidth_is_positive(kind, bandwidth):
-    with pytest.raises(ValueError, match="bandwidth must be positive and finite, got"):
+    with pytest.raises(ValueError, match=f"bandwidth must be positive and finite, got {bandwidth}"):
         kind(bandwidth)
 
 
 @pytest.mark.parametrize("exponent", [0.0, -1.0, 2.1, np.nan])
 def test_exponent_is_that_of_a_kernel(exponent):
-    with pytest.raises(ValueError, match=r"exponent must lie in \(0, 2\], got"):
+    with pytest.raises(ValueError, match=rf"exponent must lie in \(0, 2\], got {exponent}"):
         rfm.GeneralisedLaplace(1.0, exponent)
 
 
@@ -149,6 +150,31 @@ def test_doubtful_matrix_in_single_precision_is_solved_in_double():
         exact = solve(rfm.Laplace(bandwidth), x, y, 0.0)
         found = solve(rfm.Laplace(bandwidth), x.astype(np.float32), y.astype(np.float32), 0.0)
         assert np.linalg.norm(found - exact) < 1e-4 * np.linalg.norm(exact)
+
+
+def test_factor_that_fails_in_single_precision_is_made_in_double():
+    # two distant clusters around the origin: within each, single precision cannot tell distances
+    cluster = points(50, 3).astype(np.float32) + np.float32(1000)
+    x = np.concatenate([cluster, -cluster])
+    y, exact = np.sin(x[:, 0]), x.astype(np.float64)
+    alpha = np.linalg.solve(np.exp(-cdist(exact, exact) / 3) + 1e-3 * np.eye(100), y)
+    assert np.linalg.norm(solve(KERNELS[0], x, y, 1e-3) - alpha) < 1e-5 * np.linalg.norm(alpha)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 1e-6, 1e-9])
+def test_ill_conditioned_matrix_against_forty_digits(ridge):
+    """Cholesky without refinement: the error is at most rounding times condition times size."""
+    x = points(30, 5)
+    y = np.sin(x[:, 0]) * x[:, 4]
+    with mpmath.workdps(40):
+        rows = [[mpmath.mpf(float(a)) for a in row] for row in x]
+        squares = [[mpmath.fsum((a - b) ** 2 for a, b in zip(one, two)) for two in rows] for one in rows]
+        matrix = mpmath.matrix([[mpmath.exp(-square / 200) for square in row] for row in squares])
+        exact = mpmath.lu_solve(matrix + mpmath.mpf(ridge) * mpmath.eye(30), mpmath.matrix(y.tolist()))
+        alpha = np.array([float(value) for value in exact])
+    condition = np.linalg.cond(np.array(matrix.tolist(), dtype=float) + ridge * np.eye(30))
+    found = solve(rfm.Gaussian(10.0), x, y, ridge)
+    assert np.linalg.norm(found - alpha) < 30 * np.finfo(float).eps * condition * np.linalg.norm(alpha)
 
 
 def test_solution_does_not_feel_a_shift():
