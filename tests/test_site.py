@@ -209,6 +209,15 @@ def overflow(page: Page) -> list[str]:
     }""")
 
 
+def wide_equations(page: Page) -> list[tuple[int, str]]:
+    """Displayed equations that are cut off at the right: by how many pixels, and their first symbols."""
+    return page.evaluate("""() => [...document.querySelectorAll("div.math")].map(box => {
+        const right = element => element.getBoundingClientRect().right;
+        const excess = Math.round(right(box.querySelector("mjx-math")) - right(box));
+        return [excess, box.innerText.replace(/\\s+/g, "").slice(0, 30)];
+    }).filter(([excess]) => excess > 1)""")
+
+
 def check_page(context: BrowserContext, address: str, name: str) -> None:
     visit = Visit(context, address, name)
     page = visit.page
@@ -225,6 +234,8 @@ def check_page(context: BrowserContext, address: str, name: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     scrolled = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
     assert scrolled <= 0, f"{name} is {scrolled} pixels too wide for a phone: {overflow(page)}"
+    wide = wide_equations(page)
+    assert wide == [], f"equations of {name} are too wide for a phone: {wide}"
     page.close()
 
 
