@@ -46,9 +46,8 @@ measure: $(READY) ## run all chapters one at a time and store their run time and
 
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book
-	@AFP_SEEDS=20 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long chapters/sparsity-harm.ipynb
-	@AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long chapters/interaction-tensor.ipynb
-	@AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long chapters/recursive-feature-machines.ipynb
+	@AFP_SEEDS=20 AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long \
+	  $(patsubst %,chapters/%.ipynb,sparsity-harm interaction-tensor recursive-feature-machines)
 
 lint: $(READY) ## style, spelling and types
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/mypy afp_utils
