@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
-from scipy.integrate import solve_ivp
 from scipy.optimize import minimize
 from torch import Tensor
 from tqdm import tqdm
 
 from afp_utils._checks import checked, increasing, nonnegative, positive
+from afp_utils._flow import flow_at
 from afp_utils.deep_networks import DeepNetwork, forward, targets
 from afp_utils.trajectory import Trajectory
 
@@ -142,18 +142,9 @@ def gradient_flow(
     _clock(times=times)
     positive(precision=precision)
     problem = _Problem.of(network, x, y, decay)
-    solution = solve_ivp(
-        lambda _, flat: -problem.slope(flat),
-        (0.0, float(times[-1])),
-        problem.start,
-        t_eval=times,
-        method="DOP853",
-        rtol=precision,
-        atol=precision * 1e-2,
-    )
-    if not solution.success:
-        raise ValueError(f"times must be within reach of the solver, got {times[-1]}: {solution.message}")
-    return _run(times, [problem.network(flat) for flat in solution.y.T], x, y)
+    settings: dict[str, Any] = {"method": "DOP853", "rtol": precision, "atol": precision * 1e-2}
+    path = flow_at(lambda _, flat: -problem.slope(flat), problem.start, times, **settings)
+    return _run(times, [problem.network(flat) for flat in path], x, y)
 
 
 @checked

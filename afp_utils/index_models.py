@@ -7,9 +7,8 @@ one estimated coefficient, sigma^2 / sample size. For flows on data see `index_n
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +17,7 @@ from scipy.integrate import solve_ivp
 from scipy.special import comb
 
 from afp_utils._checks import checked, finite, increasing, nonnegative
+from afp_utils._flow import flow_at
 from afp_utils.hermite_features import IndexModel, excess_risk, orthonormal, project, velocity
 from afp_utils.trajectory import Trajectory
 
@@ -43,7 +43,7 @@ def single_index(
     increasing(times=times)
     nonnegative(times=times)
     velocity, start, atol, active = _single_index_flow(link, eigenvalues, overlap)
-    path = along(velocity, start, times, atol=atol, **SOLVER).T
+    path = flow_at(velocity, start, times, atol=atol, **SOLVER).T
     beta = np.zeros((len(link), len(times)))
     beta[active] = path[:-1]
     u, g, root = path[-1], link[:, None], np.sqrt(eigenvalues)[:, None]
@@ -149,17 +149,11 @@ def multi_index(
         return np.concatenate([part.ravel() for part in velocity(tensors, eigenvalues, *unpack(y))])
 
     start = np.concatenate([np.zeros(cuts[-1]), w.ravel()])
-    path = along(flow, start, times, atol=1e-13, **SOLVER)
+    path = flow_at(flow, start, times, atol=1e-13, **SOLVER)
     states = tuple(
         IndexModel(eigenvalues, tuple(part[0] for part in b), orthonormal(w)[0]) for b, w in map(unpack, path)
     )
     return Trajectory(times, np.array([excess_risk(link, state) for state in states]), states)
-
-
-def along(flow: Callable[[float, Array], Array], start: Array, times: Array, **solver: Any) -> Array:
-    """The flow that stands at `start` at time 0, at the given times: one row each."""
-    end = float(times[-1]) or 1.0  # if only time 0 is asked for, the solver still needs somewhere to go
-    return solve_ivp(flow, (0.0, end), start, t_eval=times, **solver).y.T
 
 
 def embed(tensor: Array, size: int) -> Array:
@@ -255,7 +249,7 @@ def directional(slope: float, w: Float[Array, " 2"], times: Float[Array, " time"
             [slope * along - beta * (along**2 + across**2), beta * (slope - beta * along), -(beta**2) * across]
         )
 
-    path = along(flow, np.array([0.0, *w]), times, atol=1e-14, **SOLVER)
+    path = flow_at(flow, np.array([0.0, *w]), times, atol=1e-14, **SOLVER)
     states = tuple(Directional(float(y[0]), y[1:]) for y in path)
     risk = (slope - path[:, 0] * path[:, 1]) ** 2 + (path[:, 0] * path[:, 2]) ** 2
     return Trajectory(times, risk, states)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 
 from afp_utils._checks import checked, finite, increasing, nonnegative
+from afp_utils._flow import flow_at
 from afp_utils.hermite_features import (
     IndexModel,
     excess_risk,
@@ -24,7 +25,7 @@ from afp_utils.hermite_features import (
     value,
     velocity,
 )
-from afp_utils.index_models import along, link_tensors
+from afp_utils.index_models import link_tensors
 from afp_utils.trajectory import Trajectory
 
 SOLVER = {"method": "RK45", "rtol": 1e-6, "atol": 1e-9}
@@ -107,7 +108,7 @@ def white_noise_flow(
         return np.concatenate([part.reshape(runs, -1) for part in parts], axis=1).ravel()
 
     start = np.concatenate([np.zeros((runs, cuts[-1])), directions.reshape(runs, -1)], axis=1).ravel()
-    path = [unpack(y) for y in along(flow, start, times, **SOLVER)]
+    path = [unpack(y) for y in flow_at(flow, start, times, **SOLVER)]
     turned = [(b, orthonormal(w)) for b, w in path]
 
     def trajectory(run: int) -> Trajectory:
@@ -151,7 +152,7 @@ def sample_flow(
         return np.concatenate([*rates, (ascent - w @ (inner + inner.T) / 2).ravel()])
 
     start = np.concatenate([np.zeros(cuts[-1]), directions.ravel()])
-    path = [np.split(state, cuts) for state in along(flow, start, times, **SOLVER)]
+    path = [np.split(state, cuts) for state in flow_at(flow, start, times, **SOLVER)]
     states = tuple(IndexModel(eigenvalues, tuple(b), orthonormal(w.reshape(-1, p))) for *b, w in path)
     return Trajectory(times, np.array([np.mean((state.predict(x) - y) ** 2) for state in states]), states)
 

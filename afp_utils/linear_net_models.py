@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
-from scipy.integrate import solve_ivp
 
 from afp_utils._checks import checked, finite, increasing, nonnegative, positive
+from afp_utils._flow import flow_at
 from afp_utils.linear_net import Problem, exact
 from afp_utils.trajectory import Trajectory
 
@@ -101,9 +101,7 @@ def gradient_flow(
         r = gamma * (cross_moment - second_moment @ (gamma * u @ w))
         return np.concatenate([w @ r, np.outer(u, r).ravel()])
 
-    flow = solve_ivp(
-        velocity, (0.0, float(times[-1])), np.append(u, w), method="DOP853", t_eval=times, rtol=1e-10, atol=1e-12
-    )
-    states = tuple(LinearNet(row[:m], row[m:].reshape(shape), gamma) for row in flow.y.T)
+    path = flow_at(velocity, np.append(u, w), times, method="DOP853", rtol=1e-10, atol=1e-12)
+    states = tuple(LinearNet(row[:m], row[m:].reshape(shape), gamma) for row in path)
     missed = np.array([state.theta - best for state in states])
     return Trajectory(times, np.maximum(np.einsum("ti,ij,tj->t", missed, second_moment, missed), 0.0), states)

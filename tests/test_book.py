@@ -31,8 +31,8 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\
 
 # What each kind of module may import from the package (the table in the design of the book). A mechanism may also be
 # split in parts, which share their first word.
-CORE = {"trajectory", "_checks"}
-IMPORTS = {"_checks": set(), "claims": set(), "trajectory": {"_checks"}, "plots": {"_checks"}}
+CORE = {"trajectory", "_checks", "_flow"}
+IMPORTS = {"_checks": set(), "_flow": set(), "claims": set(), "trajectory": {"_checks"}, "plots": {"_checks"}}
 PARTS = {"index": {"hermite_features"}, "sphere": {"sparse_regression"}, "modular": {"rfm_metrics"}}
 MODULES = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "afp_utils").glob("*.py")}
 
