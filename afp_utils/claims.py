@@ -1,11 +1,10 @@
-"""Claims: what the book states, what was measured, and whether the two agree.
+"""Claims: what the book states, what was measured, which rival that rules out, and whether the sentence holds.
 
-The registry is one TOML file per chapter in `registry/`. A chapter calls `check(id, value)`: it shows the claim with
-its verdict, stores the record in the notebook's output, and raises when the measured value is not what is expected.
-The ledger is read back from the executed notebooks, so it shows what was run and nothing else.
+The registry is one TOML file per chapter in `registry/`. A chapter calls `check(id, value, rival=...)`: it shows the
+claim with its verdict, stores the record in the notebook's output, and raises when the measured value is not what is
+expected, or when the rival's would have passed as well. `ledger` reads the records back from the executed notebooks.
 """
 
-import json
 import math
 import re
 import tomllib
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,29 +24,27 @@ KNOWN = {
     "confirmed": "read in the source",
     "recalled": "recalled from the source, not re-read",
     "derived": "derived in this book",
+    "measured": "observed here, neither read nor derived",
 }
-SOURCES = {
-    "li2025supporting": "Li & Lin (2025a)",
-    "li2025diagonal": "Li & Lin (2025b)",
-    "li2024improving": "Li & Lin (2024)",
-    "xu2025three": "Xu & Ziyin (2025)",
-    "petrini2022learning": "Petrini et al. (2022)",
-    "jiang2024joint": "Jiang et al. (2024)",
-    "jiang2022assessing": "Jiang et al. (2022)",
-    "radhakrishnan2024mechanism": "Radhakrishnan et al. (2024)",
-    "jacot2018neural": "Jacot et al. (2018)",
-    "chizat2019lazy": "Chizat et al. (2019)",
-    "mallinar2025emergence": "Mallinar et al. (2025)",
-    "tansley2025neural": "Tansley et al. (2025)",
-    "boixadsera2025features": "Boix-Adsera et al. (2025)",
+"""How well we know that the sentence is true, apart from our run."""
+KINDS = {
+    "identity": "two expressions that are equal by algebra, compared to rounding",
+    "theorem check": "a proved statement, tried on cases that could refute it",
+    "theory against simulation": "a predicted number or law beside a simulation that does not know it",
+    "printed number": "a number that the source prints",
+    "measurement": "an observation with no theory for its value",
+    "real data": "an observation on data that nobody here made",
 }
-"""Works that a claim's source may name by their key in the bibliography, as a reader sees them."""
+PROVED = ("identity", "theorem check")
+"""The kinds that need no rival: a counterexample would be an error of algebra or code."""
+HOLDS = {"yes": "holds", "in part": "holds in part", "no": "does not hold"}
+"""Whether the tested sentence holds, and how a badge says so."""
+OTHER = {"failed": "failed", "unchecked": "unchecked"}
 KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
-FINDINGS = ("verified", "reproduced with change", "not reproduced")
 
 
 class ClaimError(AssertionError):
-    """A claim that does not hold, or that the registry does not know."""
+    """A claim that does not hold, that rules nothing out, or that the registry does not know."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +85,22 @@ class Expectation:
             return bool(((value >= self.between[0]) & (value <= self.between[1])).all())
         return np.shape(self.below) in ((), value.shape) and bool((value < self.below).all())
 
+    def distance(self, value: Any) -> float | None:
+        """How many tolerances a value lies from the centre (from 0 for a bound), by its farthest entry: above 1, outside.
+
+        None where tolerances have no meaning: for `equals`, for a bound that is not positive.
+        """
+        if self.equals is not None or (self.below is not None and np.min(self.below) <= 0):
+            return None
+        if self.between is not None:
+            low, high = self.between
+            centre, tolerance = (low + high) / 2, (high - low) / 2
+        else:
+            centre, tolerance = (self.near, self.within) if self.near is not None else (0.0, self.below)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = np.subtract(value, centre) if self.below is not None else np.abs(np.subtract(value, centre))
+            return float(np.nanmax(away / np.asarray(tolerance, dtype=float)))
+
     def __str__(self) -> str:
         if self.equals is not None:
             return shown(self.equals)
@@ -101,75 +113,115 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Claim:
-    """One checkable sentence.
+    """One checkable sentence, the one that is tested.
 
-    `source` is a citation key or "this book", with the place; `known` says how well the source is known (`KNOWN`);
-    `because` says where the tolerance comes from. `finding` is the verdict when the expectation holds: "verified", or
-    for a statement of a source that does not hold as printed "reproduced with change" or "not reproduced", with the
-    reason in `reason`.
+    `kind` is one of `KINDS`. `source` is a citation key or "this book", with the place; `known` says how well the
+    sentence is known (`KNOWN`); `because` says where the tolerance comes from. `rival` is the nearest wrong theory: a
+    cell gives its value, which must miss `expect`. `holds` is "yes", or "in part" or "no" with a `reason`. What a
+    sentence that does not hold says itself stands in `says`: it is its own rival, and the measured value must miss it.
     """
 
     id: str
     chapter: str
     statement: str
+    kind: str
     source: str
     known: str
     expect: Expectation
     because: str
-    finding: str = "verified"
+    rival: str = ""
+    holds: str = "yes"
+    says: Expectation | None = None
     reason: str = ""
 
     def __post_init__(self) -> None:
-        if self.known not in KNOWN:
-            raise ClaimError(f"claim {self.id}: known must be one of {list(KNOWN)}, got {self.known!r}")
-        if self.finding not in FINDINGS:
-            raise ClaimError(f"claim {self.id}: finding must be one of {FINDINGS}, got {self.finding!r}")
-        unknown = sorted(set(KEY.findall(self.source)) - SOURCES.keys())
+        for field, known in (("kind", KINDS), ("known", KNOWN), ("holds", HOLDS)):
+            if getattr(self, field) not in known:
+                raise ClaimError(f"claim {self.id}: {field} must be one of {list(known)}, got {getattr(self, field)!r}")
+        unknown = sorted(set(KEY.findall(self.source)) - sources().keys())
         if unknown:
-            raise ClaimError(f"claim {self.id}: source must name works of SOURCES, got {unknown}")
-        if (self.finding == "verified") != (self.reason == ""):
-            raise ClaimError(f"claim {self.id}: reason must be given just where the finding is not 'verified'")
+            raise ClaimError(f"claim {self.id}: source must name works of references.bib, got {unknown}")
+        if (self.holds == "yes") != (self.reason == ""):
+            raise ClaimError(f"claim {self.id}: reason must be given just where holds is not 'yes'")
+        if self.says is None and self.holds == "no":
+            raise ClaimError(f"claim {self.id}: says must give what the sentence itself expects, since holds is 'no'")
+        if self.says is not None and (self.holds == "yes" or self.rival):
+            raise ClaimError(f"claim {self.id}: says must stand where holds is not 'yes', in place of a rival")
+        if self.says is None and not self.rival and self.kind not in PROVED:
+            raise ClaimError(f"claim {self.id}: rival must be given for kind {self.kind!r}")
 
     @property
     def attribution(self) -> str:
         """The source in words: authors and years for the keys of the bibliography."""
-        return KEY.sub(lambda key: SOURCES[key[0]], self.source)
+        return KEY.sub(lambda key: sources().get(key[0], key[0]), self.source)
 
 
 @dataclass(frozen=True)
 class Record:
-    """A claim with the value that was measured. What a notebook stores and shows."""
+    """A claim with the value that was measured, and its rival's. What a notebook stores and shows."""
 
     claim: Claim
     value: Any
+    rival: Any = None
 
     @property
-    def verdict(self) -> str:
-        return self.claim.finding if self.claim.expect.holds(self.value) else "failed"
+    def holds(self) -> str:
+        claim = self.claim
+        contradicts = claim.says is not None and claim.says.holds(self.value)
+        return claim.holds if claim.expect.holds(self.value) and not contradicts else "failed"
+
+    @property
+    def fault(self) -> str:
+        """Why the rival's value rules nothing out; empty if it does, or if the claim has none."""
+        if bool(self.claim.rival) != (self.rival is not None):
+            return f"must {'have' if self.claim.rival else 'not have'} a rival's value, got {shown(self.rival)}"
+        if self.rival is None:
+            return ""
+        if _leaves(self.rival) != _leaves(self.value):
+            return f"rival must be finite and of the value's shape and type, got {shown(self.rival)}"
+        if self.claim.expect.holds(self.rival):
+            return f"its rival would pass: {shown(self.rival)}, expected {self.claim.expect} ({self.claim.rival})"
+        return ""
+
+    @property
+    def distance(self) -> float | None:
+        """In tolerances, how far the rival lies from what is expected, or the value from what a refuted sentence says."""
+        if self.claim.says is not None:
+            return self.claim.says.distance(self.value)
+        return None if self.rival is None else self.claim.expect.distance(self.rival)
 
     def json(self) -> dict[str, Any]:
-        return {
-            "id": self.claim.id,
-            "value": self.value,
-            "expectation": str(self.claim.expect),
-            "verdict": self.verdict,
-        }
+        entry = {"id": self.claim.id, "value": self.value, "expectation": str(self.claim.expect), "holds": self.holds}
+        return entry if self.rival is None else entry | {"rival": self.rival}
 
     def __str__(self) -> str:
-        mark = "✗" if self.verdict == "failed" else "✓"
+        mark = "✗" if self.holds == "failed" else "✓"
+        against = f" Rival: {shown(self.rival)}." if self.rival is not None else ""
+        says = f" (the sentence says {self.claim.says})" if self.claim.says else ""
         return (
-            f"{mark} {self.claim.id}: {self.verdict} - measured {shown(self.value)}, "
-            f"expected {self.claim.expect}. {self.claim.statement}"
+            f"{mark} {self.claim.id}: {(HOLDS | OTHER)[self.holds]} - measured {shown(self.value)}, "
+            f"expected {self.claim.expect}{says}.{against} {self.claim.statement}"
         )
 
+    def against(self) -> str:
+        """What the value rules out, as HTML; empty for a claim without a rival."""
+        far = "" if self.distance is None else f", {_times(self.distance)} tolerances away"
+        if self.claim.says is not None:
+            return f"the sentence says <code>{escape(str(self.claim.says))}</code>{far}"
+        if self.rival is None:
+            return ""
+        return f"rival <code>{escape(shown(self.rival))}</code>{far}: {escape(self.claim.rival)}"
+
     def html(self) -> str:
-        reason = f' <span class="afp-reason">{escape(self.claim.reason)}</span>' if self.claim.reason else ""
+        claim = self.claim
+        reason = f' <span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
+        against = f"<p>{self.against()}</p>" if self.against() else ""
         return (
-            f'<div class="afp-claim" id="claim-{self.claim.id}">'
-            f"<p>{badge(self.verdict)} <strong>{escape(self.claim.statement)}</strong>{reason}</p>"
+            f'<div class="afp-claim" id="claim-{claim.id}">'
+            f"<p>{badge(self.holds)} <strong>{escape(claim.statement)}</strong>{reason}</p>"
             f"<p>measured <code>{escape(shown(self.value))}</code>, "
-            f"expected <code>{escape(str(self.claim.expect))}</code> ({escape(self.claim.because)}) · "
-            f"{escape(self.claim.attribution)}, {KNOWN[self.claim.known]} · <code>{self.claim.id}</code></p></div>"
+            f"expected <code>{escape(str(claim.expect))}</code> ({escape(claim.because)})</p>{against}"
+            f"<p>{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · <code>{claim.id}</code></p></div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
@@ -193,30 +245,50 @@ def _place(chapter: str) -> tuple[int, str]:
 
 
 @cache
+def sources() -> Mapping[str, str]:
+    """The works of the bibliography by key, as a reader sees them: authors and year, a letter where those agree."""
+    text = files("afp_utils").joinpath("registry/references.bib").read_text(encoding="utf-8")
+    named = {}
+    for key, body in re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        fields = dict(re.findall(r"^\s*(\w+) = \{(.*)\},?$", body, re.MULTILINE))
+        people = [re.sub(r"[{}]", "", name.split(",")[0]) for name in fields["author"].split(" and ")]
+        who = people[0] if len(people) == 1 else " & ".join(people) if len(people) == 2 else f"{people[0]} et al."
+        named[key] = (who, fields["year"])
+    alike = {name: [key for key in named if named[key] == name] for name in named.values()}
+    letter = {key: "abcdef"[keys.index(key)] if len(keys) > 1 else "" for keys in alike.values() for key in keys}
+    return {key: f"{who} ({year}{letter[key]})" for key, (who, year) in named.items()}
+
+
+@cache
 def registry() -> Mapping[str, Claim]:
     """Every claim of the book by id, in the order of the chapters and of their files."""
     claims: dict[str, Claim] = {}
-    sources = (path for path in files("afp_utils").joinpath("registry").iterdir() if path.name.endswith(".toml"))
-    for source in sorted(sources, key=lambda path: _place(path.name[: -len(".toml")])):
-        for name, entry in tomllib.loads(source.read_text(encoding="utf-8")).items():
+    paths = (path for path in files("afp_utils").joinpath("registry").iterdir() if path.name.endswith(".toml"))
+    for path in sorted(paths, key=lambda path: _place(path.name[: -len(".toml")])):
+        for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items():
             if name in claims:
-                raise ClaimError(f"claim {name} is registered twice: {claims[name].chapter}, {source.name}")
+                raise ClaimError(f"claim {name} is registered twice: {claims[name].chapter}, {path.name}")
             rules = {key: entry.pop(key) for key in Expectation.__dataclass_fields__ if key in entry}
-            claims[name] = Claim(id=name, chapter=source.name[: -len(".toml")], expect=Expectation(**rules), **entry)
+            if "says" in entry:
+                entry["says"] = Expectation(**entry["says"])
+            claims[name] = Claim(id=name, chapter=path.name[: -len(".toml")], expect=Expectation(**rules), **entry)
     return claims
 
 
-def check(id: str, value: Any) -> None:
+def check(id: str, value: Any, rival: Any = None) -> None:
     """Show and store the claim `id` with the measured `value`: a number, a truth value, a text or a list of them.
 
-    Raises `ClaimError` if the claim is not registered or the value is not what it expects.
+    `rival` is what the same measurement gives, or should give, under the claim's rival. Raises `ClaimError` if the
+    claim is not registered, if the value is not what it expects, or if the rival's is.
     """
     if id not in registry():
         raise ClaimError(f"claim must be one of the registry, got {id!r}")
-    record = Record(registry()[id], plain(value))
+    record = Record(registry()[id], plain(value), None if rival is None else plain(rival))
     display(record)
-    if record.verdict == "failed":
+    if record.holds == "failed":
         raise ClaimError(str(record))
+    if record.fault:
+        raise ClaimError(f"claim {id}: {record.fault}")
 
 
 def numbers(**values: str) -> None:
@@ -249,6 +321,13 @@ def _same(value: Any, other: Any) -> bool:
     return type(value) is type(other) and bool(value == other)
 
 
+def _leaves(value: Any) -> Any:
+    """The shape of a value with the type of each entry. Not a number and infinities, stored as text, are texts."""
+    if isinstance(value, list):
+        return [_leaves(item) for item in value]
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
 def shown(value: Any) -> str:
     """The value as a reader sees it: three significant digits, lists within lists in brackets."""
     if isinstance(value, list | tuple):
@@ -258,9 +337,15 @@ def shown(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def badge(verdict: str) -> str:
-    kind = {"verified": "good", "failed": "bad", "unchecked": "bad"}.get(verdict, "changed")
-    return f'<span class="afp-verdict afp-{kind}">{verdict}</span>'
+def _times(distance: float) -> str:
+    """A number of tolerances: one digit after the point below ten, a whole number below 10,000, else a power of ten."""
+    if distance < 10:
+        return f"{distance:.1f}"
+    return f"{distance:.0f}" if distance < 10_000 else f"10^{math.floor(math.log10(distance))}"
+
+
+def badge(holds: str) -> str:
+    return f'<span class="afp-verdict afp-{holds.replace(" ", "-")}">{(HOLDS | OTHER)[holds]}</span>'
 
 
 @dataclass(frozen=True)
@@ -299,63 +384,3 @@ def contents(chapter: str) -> Table:
     )
     text = "\n".join(f"C{i}  {claim.statement} [{claim.attribution}]" for i, claim in enumerate(claims, 1))
     return Table(("", "claim", "source"), rows, text)
-
-
-def stored(notebook: Path) -> list[dict[str, Any]]:
-    """The records that an executed notebook holds, in order."""
-    cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", [])]
-    return [output["data"][CLAIM] for output in outputs if CLAIM in output.get("data", {})]
-
-
-def faults(folder: Path) -> list[str]:
-    """What is wrong with the claims stored in a folder of chapters: one line each, naming the claim. Empty if all is well."""
-    wrong, seen = [], dict[str, str]()
-    for notebook in sorted(Path(folder).glob("*.ipynb")):
-        for entry in stored(notebook):
-            claim = registry().get(entry["id"])
-            if claim is None:
-                wrong.append(f"claim {entry['id']} of {notebook.name} is not registered")
-                continue
-            if claim.chapter != notebook.stem:
-                wrong.append(f"claim {claim.id} is registered for {claim.chapter} but checked in {notebook.stem}")
-            if claim.id in seen:
-                wrong.append(f"claim {claim.id} is checked twice: in {seen[claim.id]} and {notebook.stem}")
-            seen[claim.id] = notebook.stem
-            record = Record(claim, entry["value"])
-            if record.verdict == "failed":
-                wrong.append(f"claim {claim.id} fails: stored {shown(record.value)}, expected {claim.expect}")
-            elif entry != record.json():
-                wrong.append(f"claim {claim.id} is stale: stored {entry}, the registry gives {record.json()}")
-    missing = sorted(registry().keys() - seen.keys())
-    return wrong + [f"claim {name} is registered for {registry()[name].chapter} but never checked" for name in missing]
-
-
-def ledger(folder: Path = Path()) -> Table:
-    """Every claim, its source, the stored value and the verdict, each linked to its cell, chapter by chapter."""
-    measured = {entry["id"]: entry for path in sorted(Path(folder).glob("*.ipynb")) for entry in stored(path)}
-    rows, lines, chapter = list[tuple[str, ...]](), list[str](), ""
-    for claim in registry().values():
-        if claim.chapter != chapter:
-            chapter = claim.chapter
-            title = chapter.replace("-", " ").capitalize()
-            rows.append((title,))
-            lines.append(f"\n{title}")
-        entry = measured.get(claim.id)
-        record = Record(claim, entry["value"]) if entry else None
-        verdict, value = (record.verdict, shown(record.value)) if record else ("unchecked", "-")
-        reason = f'<br><span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
-        link = f'<a href="{claim.chapter}.ipynb#claim-{claim.id}">{escape(claim.statement)}</a>{reason}'
-        source = f"{escape(claim.attribution)}<br><em>{KNOWN[claim.known]}</em>"
-        rows.append(
-            (link, source, f"<code>{value}</code>", f"<code>{escape(str(claim.expect))}</code>", badge(verdict))
-        )
-        lines.append(f"{verdict:24}{claim.id}: {value} (expected {claim.expect})")
-    return Table(("claim", "source", "measured", "expected", "verdict"), tuple(rows), "\n".join(lines).strip())
-
-
-def verdicts(folder: Path = Path()) -> dict[str, int]:
-    """How many claims have each verdict in the executed chapters, "unchecked" included."""
-    measured = {entry["id"]: entry["verdict"] for path in Path(folder).glob("*.ipynb") for entry in stored(path)}
-    found = [measured.get(name, "unchecked") for name in registry()]
-    return {verdict: found.count(verdict) for verdict in (*FINDINGS, "failed", "unchecked")}

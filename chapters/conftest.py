@@ -1,6 +1,7 @@
 """How nbval compares chapters: what may differ on another machine is settled here, everything else must be equal.
 
-A claim's value and a quoted number may move by rounding; the record around them and what is shown of them may not.
+A claim's value, its rival's, and a quoted number may move by rounding; the record around them and what is shown of them
+may not.
 Where a fresh output differs from the stored one by no more than that, it is replaced by the stored one before nbval
 compares. Images are not compared, as always in nbval.
 """
@@ -17,6 +18,7 @@ from afp_utils.claims import (
     CLAIM,
     NUMBER,
     ClaimError,
+    Expectation,
     Record,
     listed,
     registry,
@@ -31,47 +33,51 @@ NUMERAL = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 Bundle = dict[str, Any]
 
 
-def same_value(record: Record, stored: Any) -> bool:
-    """Whether the value of a fresh record is the stored one up to rounding. For `below`, both must hold."""
-    expect, fresh = record.claim.expect, record.value
-    if expect.equals is not None or not (
-        expect.holds(fresh) and expect.holds(stored)
-    ):
+def same_value(expect: Expectation, fresh: Any, stored: Any) -> bool:
+    """Whether a fresh value is the stored one up to rounding. For `below`, both must lie on the same side."""
+    held = expect.holds(fresh), expect.holds(stored)
+    if expect.equals is not None or held[0] != held[1]:
         return fresh == stored
+    if np.shape(fresh) != np.shape(stored):
+        return False
     if expect.below is not None:
-        return np.shape(fresh) == np.shape(stored)
+        return True
     near = expect.near is not None
     width = expect.within if near else np.subtract(*expect.between[::-1])
     new, old = np.asarray(fresh, float), np.asarray(stored, float)
-    if new.shape != old.shape:
-        return False
-    return bool(
-        (
-            np.abs(new - old)
-            <= np.maximum(
-                RELATIVE * np.abs(old), SHARE * np.asarray(width, float)
-            )
-        ).all()
+    allowed = np.maximum(
+        RELATIVE * np.abs(old), SHARE * np.asarray(width, float)
     )
+    return bool((np.abs(new - old) <= allowed).all())
+
+
+def recorded(bundle: Bundle) -> Record:
+    """The record that an output holds, with the claim as the registry has it."""
+    entry = bundle[CLAIM]
+    return Record(registry()[entry["id"]], entry["value"], entry.get("rival"))
 
 
 def same_claim(fresh: Bundle, stored: Bundle) -> bool:
-    """Whether a stored claim shows its own record, and that record is the fresh one up to rounding of the value."""
+    """Whether a stored claim shows its own record, and that record is the fresh one up to rounding of the values."""
     try:
-        ours, theirs = (
-            Record(registry()[data[CLAIM]["id"]], data[CLAIM]["value"])
-            for data in (fresh, stored)
+        ours, theirs = recorded(fresh), recorded(stored)
+        consistent = (
+            stored[CLAIM] == theirs.json()
+            and stored == theirs._repr_mimebundle_()
+            and not theirs.fault
         )
-    except (ClaimError, KeyError):
+    except (ClaimError, KeyError, TypeError):
         return False
-    consistent = (
-        stored[CLAIM] == theirs.json() and stored == theirs._repr_mimebundle_()
-    )
+    expect = ours.claim.expect
     return (
         consistent
         and ours.claim == theirs.claim
-        and ours.verdict == theirs.verdict
-        and same_value(ours, theirs.value)
+        and ours.holds == theirs.holds
+        and same_value(expect, ours.value, theirs.value)
+        and (
+            ours.rival is theirs.rival is None
+            or same_value(expect, ours.rival, theirs.rival)
+        )
     )
 
 
@@ -89,13 +95,16 @@ def same_text(fresh: str, stored: str) -> bool:
 
 
 def same_numbers(fresh: Bundle, stored: Bundle) -> bool:
-    """Whether stored numbers show their own record, and are the fresh ones up to the last digit of each."""
+    """Whether stored numbers show their own record, and are the fresh ones up to the last digit of each.
+
+    A notebook is stored with sorted names, so the order to show them in is that of the fresh record.
+    """
     ours, theirs = fresh[NUMBER], stored[NUMBER]
-    consistent = stored == {NUMBER: theirs, "text/plain": listed(theirs)}
-    return (
-        consistent
-        and list(ours) == list(theirs)
-        and all(map(same_text, ours.values(), theirs.values()))
+    if ours.keys() != theirs.keys():
+        return False
+    shown = listed({name: theirs[name] for name in ours})
+    return stored == {NUMBER: theirs, "text/plain": shown} and all(
+        same_text(ours[name], theirs[name]) for name in ours
     )
 
 

@@ -46,6 +46,7 @@ claims.check("small", 0.25)
 CLAIM = """\
 [small]
 statement = "A quarter."
+kind = "identity"
 source = "this book"
 known = "derived"
 near = 0.25

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afp_utils import claims
+from afp_utils import claims, ledger
 from afp_utils.claims import CLAIM, NUMBER, Claim, ClaimError, Expectation, Record
 
 
@@ -18,6 +18,8 @@ def claim(**changes):
         "id": "toy-slope",
         "chapter": "toy",
         "statement": "The slope is <one>.",
+        "kind": "theory against simulation",
+        "rival": "The slope is <two>.",
         "source": "this book",
         "known": "derived",
         "expect": Expectation(near=1.0, within=0.1),
@@ -29,7 +31,8 @@ def claim(**changes):
 @pytest.fixture
 def toy(monkeypatch, tmp_path):
     """A registry of two claims, a place for chapters, and the outputs that cells would store."""
-    known = {"toy-slope": claim(), "toy-sign": claim(id="toy-sign", expect=Expectation(equals=True))}
+    sign = claim(id="toy-sign", kind="identity", rival="", expect=Expectation(equals=True))
+    known = {"toy-slope": claim(), "toy-sign": sign}
     monkeypatch.setattr(claims, "registry", lambda: known)
     shown = []
     monkeypatch.setattr(claims, "display", lambda record, **_: shown.append(record))
@@ -51,7 +54,7 @@ def toy(monkeypatch, tmp_path):
         ({"near": [1.0, 2.0], "within": [0.1, 0.5]}, [[1.05, 1.6]], [[1.2, 2.0]]),
         ({"between": [1, 2]}, [1, 2, 1.5, [1.1, 1.9]], [0.99, 2.01, [1.5, 3.0], np.nan, []]),
         ({"between": [0.5, 1]}, [1.0], [1.0000004, 0.4999999]),
-        ({"below": 1e-6}, [0.0, 1e-7, -1.0, [0.0, 1e-9]], [1e-6, 1.0, np.nan, [0.0, 1.0]]),
+        ({"below": 1e-6}, [0.0, 1e-7, -1.0, [0.0, 1e-9]], [1e-6, 1.0, np.nan, [0.0, 1.0], [-np.inf, 0.0], []]),
         ({"below": [1e-2, 1e-4]}, [[1e-3, 1e-5]], [[1e-3, 1e-3], 1e-5, [1e-5], [1e-5, 1e-5, 1e-5]]),
         ({"equals": True}, [True], [False, 1, 1.0, "yes"]),
         ({"equals": 3}, [3], [2, True, [3]]),
@@ -83,36 +86,77 @@ def test_lists_within_lists_are_shown_in_brackets():
 
 
 @pytest.mark.parametrize(
+    ("rule", "value", "distance"),
+    [
+        ({"near": 1.0, "within": 0.1}, 1.3, 3.0),
+        ({"near": [1.0, 2.0], "within": [0.1, 0.5]}, [1.0, 4.0], 4.0),
+        ({"near": [1.0, 2.0], "within": 0.1}, [1.3, 2.1], 3.0),
+        ({"between": [1, 2]}, 3.0, 3.0),
+        ({"below": 1e-3}, 0.5, 500.0),
+        ({"below": [1e-2, 1e-4]}, [1e-3, 1e-3], 10.0),
+        ({"below": 0.0}, 1.0, None),
+        ({"equals": 3}, 5, None),
+        ({"near": [0.0, 1.0], "within": [0.0, 0.1]}, [0.0, 1.2], 2.0),
+    ],
+)
+def test_distances_are_in_tolerances(rule, value, distance):
+    assert Expectation(**rule).distance(value) == (None if distance is None else pytest.approx(distance))
+
+
+SAYS = Expectation(near=2.0, within=0.1)
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"known": "rumoured"}, "claim toy-slope: known must be one of .*, got 'rumoured'"),
-        ({"finding": "maybe"}, "claim toy-slope: finding must be one of .*, got 'maybe'"),
-        ({"finding": "not reproduced"}, "claim toy-slope: reason must be given just where"),
+        ({"kind": "hope"}, "claim toy-slope: kind must be one of .*, got 'hope'"),
+        ({"holds": "maybe"}, "claim toy-slope: holds must be one of .*, got 'maybe'"),
+        ({"holds": "no", "rival": "", "says": SAYS}, "claim toy-slope: reason must be given just where"),
         ({"reason": "why not"}, "claim toy-slope: reason must be given just where"),
-        ({"source": "smith2020nothing, Table 1"}, r"source must name works of SOURCES, got \['smith2020nothing'\]"),
+        ({"holds": "no", "reason": "x"}, "claim toy-slope: says must give what the sentence itself expects"),
+        ({"says": SAYS}, "claim toy-slope: says must stand where holds is not 'yes', in place of a rival"),
+        ({"holds": "no", "reason": "x", "says": SAYS}, "claim toy-slope: says must stand .* in place of a rival"),
+        ({"rival": ""}, "claim toy-slope: rival must be given for kind 'theory against simulation'"),
+        ({"rival": "", "kind": "measurement"}, "claim toy-slope: rival must be given for kind 'measurement'"),
+        (
+            {"source": "smith2020nothing, Table 1"},
+            r"source must name works of references.bib, got \['smith2020nothing'\]",
+        ),
     ],
 )
-def test_a_claim_states_what_is_known_and_why_it_changed(change, message):
+def test_a_claim_states_what_is_known_what_it_rules_out_and_why_it_does_not_hold(change, message):
     with pytest.raises(ClaimError, match=message):
         claim(**change)
-
-
-def test_a_true_value_is_shown_and_stored(toy):
-    shown, _ = toy
-    claims.check("toy-slope", np.float64(1.04))
-    bundle = shown[0]._repr_mimebundle_()
-    assert bundle[CLAIM] == {"id": "toy-slope", "value": 1.04, "expectation": "1 ± 0.1", "verdict": "verified"}
-    assert "&lt;one&gt;" in bundle["text/html"]
-    assert 'id="claim-toy-slope"' in bundle["text/html"]
-    assert bundle["text/plain"].startswith("✓ toy-slope: verified - measured 1.04, expected 1 ± 0.1.")
 
 
 @pytest.mark.parametrize("value", [1.2, np.nan, np.inf, "text", [1.0, 1.0]])
 def test_a_falsified_value_is_shown_and_raises_with_id_and_value(toy, value):
     shown, _ = toy
     with pytest.raises(ClaimError, match="toy-slope: failed - measured .*, expected 1 ± 0.1"):
-        claims.check("toy-slope", value)
-    assert shown[0].json()["verdict"] == "failed"
+        claims.check("toy-slope", value, rival=2.0)
+    assert shown[0].json()["holds"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("rival", "message"),
+    [
+        (1.05, r"its rival would pass: 1.05, expected 1 ± 0.1 \(The slope is <two>.\)"),
+        (None, "must have a rival's value"),
+        (np.nan, "rival must be finite and of the value's shape and type"),
+        ([2.0, 2.0], "rival must be finite and of the value's shape and type"),
+        ("two", "rival must be finite and of the value's shape and type"),
+        (True, "rival must be finite and of the value's shape and type"),
+    ],
+)
+def test_a_rival_that_rules_nothing_out_is_refused(toy, rival, message):
+    with pytest.raises(ClaimError, match=f"claim toy-slope: {message}"):
+        claims.check("toy-slope", 1.0, rival=rival)
+
+
+def test_a_claim_that_names_no_rival_takes_no_value_of_one(toy):
+    with pytest.raises(ClaimError, match="claim toy-sign: must not have a rival's value, got no"):
+        claims.check("toy-sign", True, rival=False)
 
 
 def test_rounding_does_not_decide(toy):
@@ -130,11 +174,22 @@ def test_a_value_of_another_kind_raises(toy):
         claims.check("toy-slope", {})
 
 
-def test_a_finding_keeps_its_verdict_when_the_measurement_holds():
-    finding = claim(finding="not reproduced", reason="the source drops the tail")
-    assert Record(finding, 1.0).verdict == "not reproduced"
-    assert "the source drops the tail" in Record(finding, 1.0).html()
-    assert Record(finding, 2.0).verdict == "failed"
+def test_a_sentence_that_does_not_hold_is_its_own_rival():
+    refuted = claim(holds="no", reason="the source drops the tail", says=SAYS, rival="")
+    record = Record(refuted, 1.0)
+    assert record.holds == "no"
+    assert record.fault == ""
+    assert record.distance == pytest.approx(10.0)
+    assert "the source drops the tail" in record.html()
+    assert "the sentence says <code>2 ± 0.1</code>, 10 tolerances away" in record.html()
+    assert "does not hold - measured 1, expected 1 ± 0.1 (the sentence says 2 ± 0.1)" in str(record)
+    assert Record(refuted, 2.0).holds == "failed"
+
+
+def test_a_value_that_the_refuted_sentence_allows_fails():
+    refuted = claim(holds="no", reason="x", says=Expectation(near=1.1, within=0.05), rival="")
+    assert Record(refuted, 1.0).holds == "no"
+    assert Record(refuted, 1.08).holds == "failed"
 
 
 @given(st.recursive(st.integers(-99, 99) | st.booleans() | st.floats(), lambda item: st.lists(item, max_size=3)))
@@ -157,53 +212,61 @@ def test_numbers_for_the_prose(toy):
 
 def test_the_ledger_shows_every_claim_with_value_and_verdict_or_as_unchecked(toy):
     _, store = toy
-    claims.check("toy-slope", 1.04)
+    claims.check("toy-slope", 1.04, rival=2.0)
     folder = store()
-    table = claims.ledger(folder)
+    table = ledger.ledger(folder)
     part, first, second = table.rows
     assert part == ("Toy",)
     assert 'class="afp-part" colspan="5">Toy<' in table._repr_html_()
     assert "1.04" in first[2]
-    assert "verified" in first[4]
+    assert "holds" in first[4]
     assert 'href="toy.ipynb#claim-toy-slope"' in first[0]
     assert "unchecked" in second[4]
-    assert claims.verdicts(folder)["verified"] == claims.verdicts(folder)["unchecked"] == 1
-    assert claims.faults(folder) == ["claim toy-sign is registered for toy but never checked"]
+    assert ledger.verdicts(folder)["yes"] == ledger.verdicts(folder)["unchecked"] == 1
+    assert ledger.faults(folder) == ["claim toy-sign is registered for toy but never checked"]
 
 
 def test_no_faults_when_all_is_well(toy):
     _, store = toy
-    claims.check("toy-slope", 1.04)
+    claims.check("toy-slope", 1.04, rival=2.0)
     claims.check("toy-sign", True)
-    assert claims.faults(store()) == []
+    assert ledger.faults(store()) == []
 
 
 def test_faults_name_the_claim(toy):
     shown, store = toy
-    claims.check("toy-slope", 1.04)
+    claims.check("toy-slope", 1.04, rival=2.0)
     claims.check("toy-sign", True)
-    shown.append(Record(claim(), 1.5))
-    shown.append(Record(claim(id="toy-gone"), 1.0))
-    assert claims.faults(store()) == [
+    shown.append(Record(claim(), 1.5, 2.0))
+    shown.append(Record(claim(id="toy-gone"), 1.0, 2.0))
+    assert ledger.faults(store()) == [
         "claim toy-slope is checked twice: in toy and toy",
         "claim toy-slope fails: stored 1.5, expected 1 ± 0.1",
         "claim toy-gone of toy.ipynb is not registered",
     ]
 
 
+def test_faults_find_a_rival_that_would_pass(toy):
+    shown, store = toy
+    claims.check("toy-sign", True)
+    shown.append(Record(claim(), 1.0, 1.05))
+    (fault,) = ledger.faults(store())
+    assert fault.startswith("claim toy-slope: its rival would pass")
+
+
 def test_faults_find_an_altered_record(toy):
     shown, store = toy
     claims.check("toy-sign", True)
-    shown.append(Record(claim(expect=Expectation(near=1.0, within=0.5)), 1.0))
-    (fault,) = claims.faults(store())
+    shown.append(Record(claim(expect=Expectation(near=1.0, within=0.5)), 1.0, 2.0))
+    (fault,) = ledger.faults(store())
     assert fault.startswith("claim toy-slope is stale: stored")
 
 
 def test_faults_find_a_claim_in_the_wrong_chapter(toy):
     _, store = toy
-    claims.check("toy-slope", 1.04)
+    claims.check("toy-slope", 1.04, rival=2.0)
     claims.check("toy-sign", True)
-    assert claims.faults(store("other")) == [
+    assert ledger.faults(store("other")) == [
         f"claim {name} is registered for toy but checked in other" for name in ("toy-slope", "toy-sign")
     ]
 
@@ -222,17 +285,18 @@ def test_a_source_is_shown_by_its_authors():
     assert "Li &amp; Lin (2024), Theorem 3.1" in Record(named, 1.0).html()
 
 
-def test_sources_are_those_of_the_bibliography():
-    text = (Path(__file__).parents[1] / "chapters" / "references.bib").read_text(encoding="utf-8")
-    for key, name in claims.SOURCES.items():
-        entry = text.partition("{" + key + ",")[2].partition("\n@")[0]
-        first = re.search(r"author = \{(\w+)", entry)
-        year = re.search(r"year = \{(\d+)\}", entry)
-        assert first and year, key
-        assert name.startswith(first[1]), key
-        assert year[1] in name, key
+def test_sources_are_named_by_authors_and_year():
+    named = claims.sources()
+    assert named["li2024improving"] == "Li & Lin (2024)"
+    assert (named["li2025supporting"], named["li2025diagonal"]) == ("Li & Lin (2025a)", "Li & Lin (2025b)")
+    assert named["reiss2008asymptotic"] == "Reiß (2008)"
+    assert named["petrini2022learning"] == "Petrini et al. (2022)"
+    text = (Path(claims.__file__).parent / "registry" / "references.bib").read_text(encoding="utf-8")
+    assert list(named) == re.findall(r"^@\w+\{(\w+),", text, re.MULTILINE)
 
 
 def test_the_registry_is_well_formed():
     registered = claims.registry()
     assert all(name == entry.id and entry.because and entry.statement for name, entry in registered.items())
+    unnamed = [name for name, entry in registered.items() if "?" in (entry.rival, str(entry.says))]
+    assert unnamed == []

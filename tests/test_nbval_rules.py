@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,10 +40,13 @@ def rules() -> ModuleType:
 @pytest.fixture(autouse=True)
 def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Claim]:
     made = {
-        name: Claim(name, "chapter", f"The claim {name}.", "this book", "derived", Expectation(**rule), "rounding")
+        name: Claim(
+            name, "chapter", f"The claim {name}.", "identity", "this book", "derived", Expectation(**rule), "rounding"
+        )
         for name, rule in RULES.items()
     }
     monkeypatch.setattr("afp_utils.claims.registry", lambda: made)
+    made["rivalled"] = replace(made["near"], id="rivalled", rival="The other.")
     return made
 
 
@@ -58,8 +62,8 @@ def settled(rules: ModuleType, registry: dict[str, Claim], monkeypatch: pytest.M
     return settled
 
 
-def claim(name: str, value: Any) -> dict[str, Any]:
-    return Record(claims.registry()[name], value)._repr_mimebundle_()
+def claim(name: str, value: Any, rival: Any = None) -> dict[str, Any]:
+    return Record(claims.registry()[name], value, rival)._repr_mimebundle_()
 
 
 def number(text: str, name: str = "x") -> dict[str, Any]:
@@ -95,15 +99,20 @@ def test_altered_value_of_a_claim_fails(settled: Callable[..., bool], name: str,
     assert not settled(claim(name, fresh), claim(name, stored))
 
 
+@pytest.mark.parametrize(("stored", "passes"), [(3.0, True), (3.002, True), (3.09, False), (2.05, False)])
+def test_a_rivals_value_is_settled_like_the_value(settled: Callable[..., bool], stored: float, passes: bool) -> None:
+    assert settled(claim("rivalled", 2.0, 3.0), claim("rivalled", 2.0, stored)) is passes
+
+
 @pytest.mark.parametrize(
     "alter",
     [
-        lambda data: data.update({"text/html": data["text/html"].replace("verified", "not verified")}),
+        lambda data: data.update({"text/html": data["text/html"].replace("holds", "does not hold")}),
         lambda data: data.update({"text/html": data["text/html"].replace("2", "2.0")}),
         lambda data: data.update({"text/plain": data["text/plain"].replace("2", "3")}),
         lambda data: data.pop("text/html"),
         lambda data: data.update({"image/png": ""}),
-        lambda data: data[CLAIM].update(verdict="reproduced with change"),
+        lambda data: data[CLAIM].update(holds="in part"),
         lambda data: data[CLAIM].update(expectation="2 ± 0.2"),
         lambda data: data[CLAIM].update(value=2.04),
         lambda data: data[CLAIM].update(id="between"),
@@ -146,6 +155,15 @@ def test_altered_number_fails(settled: Callable[..., bool], fresh: str, stored: 
     assert not settled(number(fresh), number(stored))
 
 
+def test_numbers_are_settled_whatever_the_order_of_their_names(settled: Callable[..., bool]) -> None:
+    """A notebook is stored with sorted names: what is shown keeps the order of the cell."""
+    fresh = {NUMBER: {"slope": "0.334", "runs": "5"}, "text/plain": "slope = 0.334\nruns = 5"}
+    stored = {NUMBER: {"runs": "5", "slope": "0.333"}, "text/plain": "slope = 0.333\nruns = 5"}
+    assert settled(fresh, stored)
+    assert not settled(fresh, stored | {"text/plain": "runs = 5\nslope = 0.333"})
+    assert not settled(fresh, stored | {NUMBER: {"runs": "6", "slope": "0.333"}})
+
+
 def test_altered_text_or_name_of_a_number_fails(settled: Callable[..., bool]) -> None:
     assert not settled(number("0.5"), number("0.5") | {"text/plain": "x = 0.6"})
     assert not settled(number("0.5"), number("0.5", name="y"))
@@ -156,11 +174,12 @@ def test_other_outputs_are_left_to_nbval(rules: ModuleType) -> None:
     assert rules.settle(fresh, [{"data": {"text/plain": "0.333"}}]) == fresh
 
 
-# Each cell's code with what is stored in place of its output: the first three must pass, the others fail.
+# Each cell's code with what is stored in place of its output: the first four must pass, the others fail.
 HEAD = "from afp_utils import claims\nfrom afp_utils.claims import NUMBER"
 KEEP: Callable[[str], str] = str
 CELLS: list[tuple[str, Callable[[str], str], bool]] = [
     ("claims.numbers(x='0.3334')", lambda text: text.replace("0.3334", "0.3335"), True),
+    ("claims.numbers(slope='0.3334', runs='5')", lambda text: text.replace("0.3334", "0.3335"), True),
     ("claims.check('{id}', {value})", KEEP, True),
     ("print(1.25)", KEEP, True),
     ("claims.numbers(y='0.3334')", lambda text: text.replace("0.3334", "0.3394"), False),
@@ -176,7 +195,7 @@ def test_through_nbval(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "afp_utils", tmp_path / "afp_utils", ignore=shutil.ignore_patterns("*.toml"))
     (tmp_path / "chapters").mkdir()
     (tmp_path / "afp_utils" / "registry" / "tiny.toml").write_text(
-        '[tiny]\nstatement = "A tiny claim."\nsource = "this book"\nknown = "derived"\nnear = 2.0\nwithin = 0.1\nbecause = "none"\n'
+        '[tiny]\nstatement = "A tiny claim."\nkind = "identity"\nsource = "this book"\nknown = "derived"\nnear = 2.0\nwithin = 0.1\nbecause = "none"\n'
     )
     (tmp_path / "chapters" / "conftest.py").write_text((ROOT / "chapters" / "conftest.py").read_text())
     codes = [HEAD] + [code.format(id="tiny", value=2.0) for code, _, _ in CELLS]

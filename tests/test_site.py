@@ -138,7 +138,7 @@ def test_claims_link_from_the_ledger_to_their_cells(site: Path) -> None:
 
 
 def test_claims_name_their_sources_as_readers_do(site: Path) -> None:
-    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "chapters" / "references.bib").read_text(), re.MULTILINE)
+    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "afp_utils" / "registry" / "references.bib").read_text(), re.MULTILINE)
     ledger = (site / "chapters" / "ledger.html").read_text()
     assert keys
     assert [key for key in keys if key in ledger] == []
@@ -295,13 +295,14 @@ def test_verdicts_and_figures_are_legible(chrome: Browser, address: str, scheme:
 CLAIM = """\
 [small]
 statement = "A quarter."
+kind = "identity"
 source = "this book"
 known = "derived"
 near = 0.25
 within = 0.01
 because = "rounding"
 """
-RECORD = {"id": "small", "value": 0.25, "expectation": "0.25 ± 0.01", "verdict": "verified"}
+RECORD = {"id": "small", "value": 0.25, "expectation": "0.25 ± 0.01", "holds": "yes"}
 
 
 def notebook(record: dict[str, object], text: str) -> str:
@@ -336,8 +337,7 @@ def small(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "_config.yml", book)
     (book / "_toc.yml").write_text("format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n")
     (book / "chapters").mkdir()
-    for name in ("references.md", "references.bib"):
-        shutil.copy(ROOT / "chapters" / name, book / "chapters")
+    shutil.copy(ROOT / "chapters" / "references.md", book / "chapters")
     (book / "chapters" / "small.ipynb").write_text(notebook(RECORD, "# Small\n\nA {cite}`jacot2018neural`."))
     return book
 
@@ -367,7 +367,7 @@ def test_the_small_book_builds_and_follows_a_fork(small: Path, tmp_path: Path) -
         ({}, "See {numref}`fig-nowhere`.", "fig-nowhere"),
         ({}, "See {prf:ref}`thm-nowhere`.", "thm-nowhere"),
         ({"value": 0.5}, "", "claim small fails: stored 0.5, expected 0.25 ± 0.01"),
-        ({"verdict": "not reproduced"}, "", "claim small is stale"),
+        ({"holds": "no"}, "", "claim small is stale"),
         ({"id": "other"}, "", "claim other of small.ipynb is not registered"),
         ({"id": "other"}, "", "claim small is registered for small but never checked"),
     ],

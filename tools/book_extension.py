@@ -13,7 +13,7 @@ from sphinx.config import Config
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from afp_utils import claims
+from afp_utils import ledger
 
 logger = logging.getLogger(__name__)
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
@@ -37,7 +37,7 @@ def settings(app: Sphinx, config: Config) -> None:
 
 def claims_hold(app: Sphinx) -> None:
     """Refuse to build a book whose stored claims fail, are stale, missing or unknown."""
-    faults = claims.faults(Path(app.srcdir) / "chapters")
+    faults = ledger.faults(Path(app.srcdir) / "chapters")
     for fault in faults:
         logger.error(fault)
     if faults:

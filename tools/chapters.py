@@ -33,7 +33,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from afp_utils import claims
+from afp_utils import claims, ledger
 from afp_utils.exercises import Exercise, exercises
 
 ROOT = Path(__file__).parents[1]
@@ -177,7 +177,7 @@ def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
     registered = [repr(claim) for claim in claims.registry().values() if name in (claim.chapter, LEDGER)]
     parts = [code, *(file.read_text() for file in sorted(package_files(code))), *registered]
     if name == LEDGER:
-        parts += [json.dumps(claims.stored(path(other))) for other in names() if other != LEDGER]
+        parts += [json.dumps(ledger.stored(path(other))) for other in names() if other != LEDGER]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
