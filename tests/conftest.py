@@ -1,11 +1,16 @@
 """For all tests: the repository's root on the path, the book's own settings, and the longest chapters first."""
 
+import json
 import os
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+
+from afp_utils import claims
+from afp_utils.claims import CLAIM, Expectation
+from tests.helpers import toy_claim
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # for tools/
@@ -22,3 +27,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     chapters = {item.path for item in items if item.path.suffix == ".ipynb"}
     length = {path: seconds(path) for path in chapters}
     items.sort(key=lambda item: (-length.get(item.path, 0.0), str(item.path) if item.path in length else ""))
+
+
+@pytest.fixture
+def toy(monkeypatch, tmp_path):
+    """A registry of two claims, a place for chapters, and the outputs that cells would store."""
+    sign = toy_claim(id="toy-sign", kind="identity", rival="", expect=Expectation(equals=True))
+    known = {"toy-slope": toy_claim(), "toy-sign": sign}
+    monkeypatch.setattr(claims, "registry", lambda: known)
+    shown = []
+    monkeypatch.setattr(claims, "display", lambda record, **_: shown.append(record))
+
+    def store(name="toy", calls=None):
+        cells = [{"cell_type": "markdown", "source": "x"}]
+        for record in shown:
+            output = {"output_type": "display_data", "data": {CLAIM: record.json()}}
+            marks = {"afp": {"calls": (calls or {}).get(record.claim.id, [])}}
+            cells.append({"cell_type": "code", "metadata": marks, "outputs": [output]})
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+        return tmp_path
+
+    return shown, store

@@ -1,9 +1,10 @@
-"""The smallest model, and a probe for it."""
+"""The smallest model, and a probe for it; a claim to try the ledger on."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from afp_utils.claims import Claim, Expectation
 from afp_utils.trajectory import Probe, Trajectory, white
 
 
@@ -36,3 +37,18 @@ def run(scales, betas):
     states = tuple(Linear(np.array(s), np.array(b)) for s, b in zip(scales, betas))
     times = np.arange(len(states), dtype=float)
     return Trajectory(time=times, risk=np.ones(len(states)), states=states)
+
+
+def toy_claim(**changes):
+    entry = {
+        "id": "toy-slope",
+        "chapter": "toy",
+        "statement": "The slope is <one>.",
+        "kind": "theory against simulation",
+        "rival": "The slope is <two>.",
+        "source": "this book",
+        "known": "derived",
+        "expect": Expectation(near=1.0, within=0.1),
+        "because": "exact",
+    }
+    return Claim(**entry | changes)

@@ -9,6 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tools.chapters import foundations
+
 ROOT = Path(__file__).parents[1]
 EXERCISE = """
 from afp_utils.exercises import exercise, expect
@@ -34,12 +36,17 @@ DRAFT = """\
 # %% afp={"setup": true}
 
 # %%
+import numpy as np
+
 from afp_utils import claims
 from afp_utils.exercises import small as exercises
 from afp_utils.trajectory import white
 
+points = white(np.eye(3, 2) + 1)
 claims.numbers(share=f"{1 / 3:.2f}")
-claims.check("small", 0.25)
+
+# %%
+claims.check("small", points[0, 0] * 0 + 0.25)
 
 # %% afp={"exercise": "half"}
 """
@@ -63,7 +70,8 @@ class Book:
         shutil.copytree(ROOT / "afp_utils", root / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
         for folder in ("chapters", "drafts", "tools"):
             (root / folder).mkdir()
-        shutil.copy(ROOT / "tools" / "chapters.py", root / "tools")
+        for name in ("chapters.py", "tracing.py"):
+            shutil.copy(ROOT / "tools" / name, root / "tools")
         shutil.copy(ROOT / "_config.yml", root)
         (root / "afp_utils" / "exercises" / "small.py").write_text(EXERCISE)
         (root / "afp_utils" / "registry" / "small.toml").write_text(CLAIM)
@@ -130,11 +138,11 @@ def test_unknown_number_is_refused(book: Book) -> None:
 
 def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
     cells = book.read().cells
-    assert [list(cell.metadata.get("afp", {})) for cell in cells] == [[], ["setup"], [], *[["exercise"]] * 4]
+    assert [list(cell.metadata.get("afp", {})) for cell in cells] == [[], ["setup"], [], ["calls"], *[["exercise"]] * 4]
     assert "git+https://github.com/afp-book/afp-book" in cells[1].source
-    assert "your code here" in cells[4].source
-    assert "Divide." in cells[5].source
-    assert "return x / 2" in cells[6].source
+    assert "your code here" in cells[5].source
+    assert "Divide." in cells[6].source
+    assert "return x / 2" in cells[7].source
     assert [cell.id for cell in cells] == [f"c{i:03d}" for i in range(len(cells))]
 
 
@@ -199,7 +207,7 @@ def test_a_fork_has_its_own_address(book: Book) -> None:
 )
 def test_a_failed_run_leaves_the_old_notebook(book: Book, code: str, said: str) -> None:
     notebook = book.read()
-    notebook.cells[2].source += f"\n{code}"
+    notebook.cells[3].source += f"\n{code}"
     book.write(notebook)
     before = book.notebook.read_bytes()
     result = book.tool("run", "small")
@@ -230,3 +238,40 @@ def test_draft_and_take_lose_nothing(book: Book) -> None:
     assert book.tool("draft", "small").returncode == 0
     assert book.tool("take", "small").returncode == 0
     assert book.read() == before
+
+
+# ---- what a claim rests on ----
+
+
+def test_the_functions_that_a_value_comes_from_are_recorded(book: Book) -> None:
+    assert book.read().cells[3].metadata.afp.calls == ["trajectory.white"]
+    assert "white" not in book.read().cells[3].source
+
+
+def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
+    assert book.tool("draft", "small").returncode == 0
+    assert "calls" not in book.draft.read_text()
+
+
+def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
+    result = book.tool("carries", "trajectory.white")
+    assert result.stdout == "trajectory.white: small (small): A quarter.\n"
+    result = book.tool("carries", "trajectory.whit")
+    assert result.returncode != 0
+    assert (
+        "FUNCTION must be one that a claim rests on, among ['trajectory.white'], got 'trajectory.whit'" in result.stderr
+    )
+
+
+def test_a_cell_rests_on_the_cells_its_names_come_from() -> None:
+    cells = [
+        "import numpy as np\nfrom afp_utils import claims",
+        "x = np.ones(3)\nlist_ = []",
+        "for i in range(3):\n    list_.append(x)",  # changes list_, so whoever uses it needs this cell
+        "x = 2\nclaims.check('a', x)",  # binds x anew: needs neither cell above
+        "def f(a):\n    return a + x",
+        "claims.check('b', f(1))",  # uses claims, which no cell changed
+        "print(list_)",
+        "x[0] = f(2)",
+    ]
+    assert foundations(cells) == [{0}, {0, 1}, {0, 1, 2}, {0, 3}, {0, 3, 4}, {0, 3, 4, 5}, {0, 1, 2, 6}, {0, 3, 4, 7}]

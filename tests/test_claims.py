@@ -9,41 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from afp_utils import claims, ledger
-from afp_utils.claims import CLAIM, NUMBER, Claim, ClaimError, Expectation, Record
-
-
-def claim(**changes):
-    entry = {
-        "id": "toy-slope",
-        "chapter": "toy",
-        "statement": "The slope is <one>.",
-        "kind": "theory against simulation",
-        "rival": "The slope is <two>.",
-        "source": "this book",
-        "known": "derived",
-        "expect": Expectation(near=1.0, within=0.1),
-        "because": "exact",
-    }
-    return Claim(**entry | changes)
-
-
-@pytest.fixture
-def toy(monkeypatch, tmp_path):
-    """A registry of two claims, a place for chapters, and the outputs that cells would store."""
-    sign = claim(id="toy-sign", kind="identity", rival="", expect=Expectation(equals=True))
-    known = {"toy-slope": claim(), "toy-sign": sign}
-    monkeypatch.setattr(claims, "registry", lambda: known)
-    shown = []
-    monkeypatch.setattr(claims, "display", lambda record, **_: shown.append(record))
-
-    def store(name="toy"):
-        outputs = [{"output_type": "display_data", "data": {CLAIM: record.json()}} for record in shown]
-        cells = [{"cell_type": "markdown", "source": "x"}, {"cell_type": "code", "outputs": outputs}]
-        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
-        return tmp_path
-
-    return shown, store
+from afp_utils import claims
+from afp_utils.claims import NUMBER, ClaimError, Expectation, Record
+from tests.helpers import toy_claim as claim
 
 
 @pytest.mark.parametrize(
@@ -208,67 +176,6 @@ def test_numbers_for_the_prose(toy):
     shown, _ = toy
     claims.numbers(slope="0.33", runs="5")
     assert shown == [{NUMBER: {"slope": "0.33", "runs": "5"}, "text/plain": "slope = 0.33\nruns = 5"}]
-
-
-def test_the_ledger_shows_every_claim_with_value_and_verdict_or_as_unchecked(toy):
-    _, store = toy
-    claims.check("toy-slope", 1.04, rival=2.0)
-    folder = store()
-    table = ledger.ledger(folder)
-    part, first, second = table.rows
-    assert part == ("Toy",)
-    assert 'class="afp-part" colspan="5">Toy<' in table._repr_html_()
-    assert "1.04" in first[2]
-    assert "holds" in first[4]
-    assert 'href="toy.ipynb#claim-toy-slope"' in first[0]
-    assert "unchecked" in second[4]
-    assert ledger.verdicts(folder)["yes"] == ledger.verdicts(folder)["unchecked"] == 1
-    assert ledger.faults(folder) == ["claim toy-sign is registered for toy but never checked"]
-
-
-def test_no_faults_when_all_is_well(toy):
-    _, store = toy
-    claims.check("toy-slope", 1.04, rival=2.0)
-    claims.check("toy-sign", True)
-    assert ledger.faults(store()) == []
-
-
-def test_faults_name_the_claim(toy):
-    shown, store = toy
-    claims.check("toy-slope", 1.04, rival=2.0)
-    claims.check("toy-sign", True)
-    shown.append(Record(claim(), 1.5, 2.0))
-    shown.append(Record(claim(id="toy-gone"), 1.0, 2.0))
-    assert ledger.faults(store()) == [
-        "claim toy-slope is checked twice: in toy and toy",
-        "claim toy-slope fails: stored 1.5, expected 1 ± 0.1",
-        "claim toy-gone of toy.ipynb is not registered",
-    ]
-
-
-def test_faults_find_a_rival_that_would_pass(toy):
-    shown, store = toy
-    claims.check("toy-sign", True)
-    shown.append(Record(claim(), 1.0, 1.05))
-    (fault,) = ledger.faults(store())
-    assert fault.startswith("claim toy-slope: its rival would pass")
-
-
-def test_faults_find_an_altered_record(toy):
-    shown, store = toy
-    claims.check("toy-sign", True)
-    shown.append(Record(claim(expect=Expectation(near=1.0, within=0.5)), 1.0, 2.0))
-    (fault,) = ledger.faults(store())
-    assert fault.startswith("claim toy-slope is stale: stored")
-
-
-def test_faults_find_a_claim_in_the_wrong_chapter(toy):
-    _, store = toy
-    claims.check("toy-slope", 1.04, rival=2.0)
-    claims.check("toy-sign", True)
-    assert ledger.faults(store("other")) == [
-        f"claim {name} is registered for toy but checked in other" for name in ("toy-slope", "toy-sign")
-    ]
 
 
 def test_contents_lists_the_claims_of_a_chapter(toy):

@@ -4,6 +4,7 @@
     python tools/chapters.py measure [CHAPTER ...]           the same, and store run time and peak memory
     python tools/chapters.py draft CHAPTER ...               write drafts/CHAPTER.py (py:percent) to edit as text
     python tools/chapters.py take CHAPTER ...                make the notebook from drafts/CHAPTER.py, then run it
+    python tools/chapters.py carries FUNCTION ...            the claims that rest on a function, such as sequence.risk
 
 CHAPTER is a name such as sequence-models; without names, all chapters. A notebook is replaced only once it has run to
 its end, so an interrupted run leaves the old one.
@@ -23,6 +24,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jupytext
 import nbformat
@@ -40,6 +42,8 @@ ROOT = Path(__file__).parents[1]
 CHAPTERS = ROOT / "chapters"
 DRAFTS = ROOT / "drafts"
 LEDGER = "ledger"
+PAGES = (ROOT / "README.md", CHAPTERS / "index.md")
+"""Pages without code whose quoted numbers are those of the ledger."""
 COVER = ("sequence-models", "fig-eigenvalues", ROOT / "_static" / "cover.png")
 """The chapter and the figure that README and landing page show, and where they find it."""
 QUOTED = re.compile(r"<!--=([\w:/-]+)-->(.*?)<!--/-->", re.DOTALL)
@@ -145,6 +149,74 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
         cell["id"] = f"c{i:03d}"
 
 
+# ---- what a claim rests on ----
+
+
+def _bound(node: ast.AST) -> set[str]:
+    """Names that code binds, at whatever depth."""
+    found = set()
+    for one in ast.walk(node):
+        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
+            found.add(one.id)
+        elif isinstance(one, ast.FunctionDef | ast.ClassDef):
+            found.add(one.name)
+        elif isinstance(one, ast.arg):
+            found.add(one.arg)
+        elif isinstance(one, ast.alias):
+            found.add((one.asname or one.name).split(".")[0])
+    return found
+
+
+def _changed(node: ast.AST) -> set[str]:
+    """Names whose objects code changes: by item or attribute, or by a method called for its effect."""
+    found = set()
+    for one in ast.walk(node):
+        if isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
+            place: ast.AST = one
+        elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Call):
+            place = one.value.func
+        else:
+            continue
+        while isinstance(place, ast.Attribute | ast.Subscript):
+            place = place.value
+            if isinstance(place, ast.Name):
+                found.add(place.id)
+    return found
+
+
+def _used(code: str) -> set[str]:
+    """Names that a cell reads and does not bind before."""
+    used, bound = set[str](), set[str]()
+    for statement in ast.parse(code).body:
+        inner = _bound(statement) if hasattr(statement, "body") else set()
+        reads = {
+            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+        }
+        used |= reads - bound - inner
+        bound |= _bound(statement)
+    return used
+
+
+def foundations(codes: list[str]) -> list[set[int]]:
+    """For each cell: itself and the earlier cells that its names come from, directly or through others."""
+    maker, found, modules = dict[str, int](), list[set[int]](), set[str]()
+    for i, code in enumerate(codes):
+        found.append({i}.union(*(found[maker[name]] for name in _used(code) if name in maker)))
+        tree = ast.parse(code)
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+        modules = modules.union(*map(_bound, imports))
+        maker |= dict.fromkeys(_bound(tree) | (_changed(tree) - modules), i)
+    return found
+
+
+def note_calls(notebook: nbformat.NotebookNode, calls: list[list[str]]) -> None:
+    """Store with each cell that checks a claim which public functions its values come from."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for cell, needed in zip(cells, foundations([cell.source for cell in cells])):
+        if any(claims.CLAIM in output.get("data", {}) for output in cell.get("outputs", [])):
+            cell.metadata["afp"] = {"calls": sorted({name for i in needed for name in calls[i]})}
+
+
 # ---- what is out of date ----
 
 
@@ -215,6 +287,14 @@ def quote(notebook: nbformat.NotebookNode) -> None:
         raise ChapterError(f"a quoted number must stand inside a line, got {wrong}")
 
 
+def quoted(page: Path) -> str:
+    """A page without code with the ledger's numbers in it. Raises `ChapterError` where it quotes an unknown one."""
+    texts, source = ledger.read(CHAPTERS).quotable(), page.read_text(encoding="utf-8")
+    if unknown := {mark[1] for mark in QUOTED.finditer(source)} - texts.keys():
+        raise ChapterError(f"{page.name} may quote claims, claims:yes, .. and claim:ID, got {sorted(unknown)}")
+    return QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", source)
+
+
 def misquoted(notebook: nbformat.NotebookNode) -> list[str]:
     """The quoted numbers that are not those of the run, or start a line (which would end the paragraph)."""
     texts = quotable(notebook)
@@ -264,10 +344,14 @@ def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[st
         timeout=600,
         kernel_name="python3",
         record_timing=False,
-        extra_arguments=["--log-level=ERROR"],
+        extra_arguments=["--log-level=ERROR", "--IPKernelApp.exec_lines=import tools.tracing"],
         resources={"metadata": {"path": CHAPTERS}},
     )
-    with client.setup_kernel(env=os.environ | {"PYTHONPATH": str(ROOT)}), watched(client.km.provisioner.pid) as peak:
+    with (
+        TemporaryDirectory() as folder,
+        client.setup_kernel(env=os.environ | {"PYTHONPATH": str(ROOT), "AFP_TRACE": f"{folder}/calls"}),
+        watched(client.km.provisioner.pid) as peak,
+    ):
         for index, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, index)
@@ -277,7 +361,8 @@ def run(name: str, measured: bool = False, from_draft: bool = False) -> tuple[st
                 ) from None
             except (CellTimeoutError, DeadKernelError) as error:
                 raise ChapterError(f"{name}, cell {cell['id']}: {error}") from None
-    seconds, megabytes = time.perf_counter() - start, peak[0] / 1e6
+        seconds, megabytes = time.perf_counter() - start, peak[0] / 1e6
+        note_calls(notebook, [json.loads(line) for line in Path(folder, "calls").read_text().splitlines()])
     for cell in notebook.cells:
         if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
             raise ChapterError(f"{name}, cell {cell['id']}: must not write to stderr, got {cell.outputs}")
@@ -302,6 +387,9 @@ def run_all(chosen: list[str], changed: bool, measured: bool, from_draft: bool) 
         )
         for name, seconds, megabytes in tqdm(jobs, total=len(due), disable=None if due else True, leave=False):
             tqdm.write(f"{name:32} {seconds:6.1f} s {megabytes:6.0f} MB")
+    for page in PAGES:
+        if page.exists() and (text := quoted(page)) != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
     if changed:
         print("chapters: all outputs are current")
 
@@ -310,6 +398,9 @@ def draft(name: str) -> None:
     """Write a chapter as text, without outputs."""
     DRAFTS.mkdir(exist_ok=True)
     notebook = nbformat.read(path(name), 4)
+    for cell in notebook.cells:
+        if "calls" in cell.metadata.get("afp", {}):
+            del cell.metadata["afp"]
     jupytext.write(notebook, DRAFTS / f"{name}.py", fmt="py:percent")
 
 
@@ -326,7 +417,20 @@ def taken(name: str) -> nbformat.NotebookNode:
     return notebook
 
 
+def carries(functions: list[str]) -> None:
+    """Print the claims that rest on each function: what to look at after it has changed."""
+    book = ledger.read(CHAPTERS)
+    known = sorted(set().union(*book.calls.values()))
+    for function in functions:
+        if function not in known:
+            raise ChapterError(f"FUNCTION must be one that a claim rests on, among {known}, got {function!r}")
+        for name in book.carried(function):
+            print(f"{function}: {name} ({book.claims[name].chapter}): {book.claims[name].statement}")
+
+
 def act(given: argparse.Namespace) -> None:
+    if given.action == "carries":
+        return carries(given.chapter)
     known = {file.stem for file in DRAFTS.glob("*.py")} if given.action == "take" else set(names())
     chosen = given.chapter or ([] if given.action == "take" else names())
     if not set(chosen) <= known:
@@ -340,7 +444,7 @@ def act(given: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["run", "measure", "draft", "take"])
+    parser.add_argument("action", choices=["run", "measure", "draft", "take", "carries"])
     parser.add_argument("chapter", nargs="*")
     parser.add_argument("--changed", action="store_true", help="run only chapters whose outputs are out of date")
     given = parser.parse_intermixed_args()
