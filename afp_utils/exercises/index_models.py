@@ -193,8 +193,11 @@ def _(answer):
     )
     known, slow = answer(90, 0.7, 0.3)
     expect(
-        np.isclose(known, 90**0.5 / 1.47)
-        and np.isclose(slow, 90 / (0.9**0.5 * 0.7)),
+        np.isclose(known, 90**0.5 / 1.47),
+        "known: right for one d and g, but not for others: check their powers",
+    )
+    expect(
+        np.isclose(slow, 90 / (0.9**0.5 * 0.7)),
         "right for one d, g and λ, but not for others: check the powers of each",
     )
 
@@ -225,6 +228,12 @@ def _(d, g, eigenvalue):
     return np.sqrt(d) / (3 * g**2), d * abs(g) / (
         np.sqrt(3 * eigenvalue) * 0.25
     )
+
+
+@escape_times.wrong("known: right for one d and g")
+def _(d, g, eigenvalue):
+    known = np.sqrt(d) / (1.5 * abs(g))
+    return known, d / (np.sqrt(3 * eigenvalue) * abs(g))
 
 
 @escape_times.wrong("return two times")
