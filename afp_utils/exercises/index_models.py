@@ -87,6 +87,20 @@ def _(link, overlap):
     return np.mean((np.asarray(link) * overlap ** np.arange(len(link))) ** 2)
 
 
+@worth_of_direction.wrong("the sign of the overlap cannot matter")
+def _(link, overlap):  # a coefficient below zero is taken for a loss
+    degree = np.arange(len(link))
+    seen = np.maximum(np.asarray(link) * overlap**degree, 0)
+    return np.max(np.cumsum(seen**2) / (degree + 1))
+
+
+@worth_of_direction.wrong("the largest of the running averages")
+def _(link, overlap):  # the overlap to the first power in every degree
+    degree = np.arange(len(link))
+    energy = (np.asarray(link) * np.where(degree > 0, overlap, 1)) ** 2
+    return np.max(np.cumsum(energy) / (degree + 1))
+
+
 @worth_of_direction.unusual
 def _(link, overlap):
     total = sum(g * g for g in link)
@@ -179,8 +193,11 @@ def _(answer):
     )
     known, slow = answer(90, 0.7, 0.3)
     expect(
-        np.isclose(known, 90**0.5 / 1.47)
-        and np.isclose(slow, 90 / (0.9**0.5 * 0.7)),
+        np.isclose(known, 90**0.5 / 1.47),
+        "known: right for one d and g, but not for others: check their powers",
+    )
+    expect(
+        np.isclose(slow, 90 / (0.9**0.5 * 0.7)),
         "right for one d, g and λ, but not for others: check the powers of each",
     )
 
@@ -211,6 +228,38 @@ def _(d, g, eigenvalue):
     return np.sqrt(d) / (3 * g**2), d * abs(g) / (
         np.sqrt(3 * eigenvalue) * 0.25
     )
+
+
+@escape_times.wrong("known: right for one d and g")
+def _(d, g, eigenvalue):
+    known = np.sqrt(d) / (1.5 * abs(g))
+    return known, d / (np.sqrt(3 * eigenvalue) * abs(g))
+
+
+@escape_times.wrong("return two times")
+def _(d, g, eigenvalue):
+    return np.sqrt(d) / (3 * g**2)
+
+
+@escape_times.wrong("the derivative of ρ³ has a factor 3")
+def _(d, g, eigenvalue):
+    return np.sqrt(d) / g**2, d / (np.sqrt(3 * eigenvalue) * abs(g))
+
+
+@escape_times.wrong("from d^(-1/2)")
+def _(d, g, eigenvalue):  # from 1/d
+    return d / (3 * g**2), d / (np.sqrt(3 * eigenvalue) * abs(g))
+
+
+@escape_times.wrong("the 3 is not gone")
+def _(d, g, eigenvalue):
+    return np.sqrt(d) / (3 * g**2), d / (np.sqrt(eigenvalue) * abs(g))
+
+
+@escape_times.wrong("so ρ' = √(3λ) |g| ρ² √(ρ² - ρ0²)")
+def _(d, g, eigenvalue):  # ρ0 is dropped beside ρ
+    slow = d / (2 * np.sqrt(3 * eigenvalue) * abs(g))
+    return np.sqrt(d) / (3 * g**2), slow
 
 
 @escape_times.unusual
@@ -299,7 +348,10 @@ def _(answer):
         "compute the variance of an entry of the sum of ε_r g_r v_r, and divide by the square of the steepness",
     )
     expect(
-        np.isclose(answer([0, 0.6, 0.8], 5, [0, 1e-4, 1e-4]), 4e-4 / 1.64),
+        np.isclose(
+            answer(np.array([0, 0.6, 0.8]), 5, np.array([0, 1e-4, 1e-4])),
+            4e-4 / 1.64,
+        ),
         "equal levels must give the floor of the chapter",
     )
 
@@ -342,6 +394,32 @@ def _(link, d, noise):
     with np.errstate(invalid="ignore"):
         weight = np.arange(len(link)) * np.asarray(link) ** 2 / noise
     return (d - 1) / np.nansum(weight)
+
+
+@noise_floor.wrong("not one a degree")
+def _(link, d, noise):
+    weight = np.arange(len(link)) * np.asarray(link) ** 2
+    return (d - 1) * weight * np.asarray(noise) / np.sum(weight) ** 2
+
+
+@noise_floor.wrong("the gradient of the noise grows with the degree too")
+def _(link, d, noise):
+    energy = np.asarray(link) ** 2
+    steepness = np.sum(np.arange(len(link)) * energy)
+    return (d - 1) * np.sum(energy * noise) / steepness**2
+
+
+@noise_floor.wrong("divide by the square of the steepness")
+def _(link, d, noise):  # both noise terms of a difference
+    weight = np.arange(len(link)) * np.asarray(link) ** 2
+    return 2 * (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
+
+
+@noise_floor.wrong("equal levels must give the floor")
+def _(link, d, noise):  # degree 1 is taken for no feature
+    weight = np.arange(len(link)) * np.asarray(link) ** 2
+    weight[1] = 0
+    return (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
 
 
 @noise_floor.unusual
@@ -415,6 +493,10 @@ def _(answer):
         answer([{4, 5}, {1, 2, 3}, {1, 4}, {2, 5}, {5}]) == 1,
         "5, then 4, 2, 1 and 3 come one at a time",
     )
+    expect(
+        answer([{1, 2}, {1, 2, 3}]) == 2,
+        "u1 u2 shares its directions with u1 u2 u3, which comes later: it finds none of them known",
+    )
 
 
 @leap.wrong("one new direction only")
@@ -443,6 +525,44 @@ def _(supports):
         hardest = max(hardest, len(set(support) - known))
         known |= set(support)
     return hardest
+
+
+@leap.wrong("one new direction a step")
+def _(supports):  # counts what a step costs beyond one direction
+    return leap.solution(supports) - 1
+
+
+@leap.wrong("no first step with one direction")
+def _(supports):
+    return 1
+
+
+@leap.wrong("three new directions at once")
+def _(supports):  # all that is known is taken off, in the monomial or not
+    known, hardest = set(), 0
+    for support in sorted(supports, key=len):
+        hardest = max(hardest, len(support) - len(known))
+        known |= set(support)
+    return hardest
+
+
+@leap.wrong("come one at a time")
+def _(supports):  # most known directions, not fewest new ones
+    left = list(supports)
+    known = set(min(left, key=len))
+    hardest = len(known)
+    while left:
+        support = max(left, key=lambda support: len(known & support))
+        hardest = max(hardest, len(support - known))
+        known |= support
+        left.remove(support)
+    return hardest
+
+
+@leap.wrong("it finds none of them known")
+def _(supports):  # directions that are in no other monomial
+    count = [sum(x in s for s in supports) for x in range(9)]
+    return max(sum(count[x] == 1 for x in s) for s in supports)
 
 
 @leap.unusual

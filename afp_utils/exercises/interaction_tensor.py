@@ -115,6 +115,25 @@ def _(t, c, n):
     )
 
 
+@same_reason.wrong("the chance that one model hits")
+def _(t, c, n):
+    from math import comb
+
+    return 1 - comb(t - n, c) / comb(t, c)
+
+
+@same_reason.wrong("where is the point?")
+def _(t, c, n):
+    from math import comb
+
+    return 1 - comb(t - c, c) / comb(t, c)
+
+
+@same_reason.wrong("near, but not exact")
+def _(t, c, n):
+    return round(_common(t, c, n), 3)
+
+
 @same_reason.unusual
 def _(t, c, n):
     from itertools import combinations
@@ -173,7 +192,7 @@ def _(answer):
     for classes, misleading in ((2, 0.2), (5, 0.0), (4, 0.3), (2, 0.6)):
         value = answer(classes, misleading)
         top = max(0.0, 0.5 - misleading / (2 - 2 / classes))
-        pool = 100_000
+        pool = 10  # all four tops are tenths
         kind = FeatureType(1.0, pool, 1, round(top * pool), misleading)
         truth = [top] + [
             law([kind], classes) for law in (accuracy, agreement, gap)
@@ -216,6 +235,25 @@ def _(classes, misleading):  # the noise at which two classes would be balanced
     right = chance + u * (1 - misleading - chance)
     alike = chance + (1 - chance) * u**2
     return u, right, alike, right - alike
+
+
+@largest_gap.wrong("return four numbers")
+def _(classes, misleading):
+    return max(0.0, 0.5 - misleading / (2 - 2 / classes))
+
+
+@largest_gap.wrong("the other end of the parabola")
+def _(classes, misleading):
+    chance = 1 / classes
+    u = max(0.0, 1 - misleading / (1 - chance))
+    alike = chance + (1 - chance) * u**2
+    return u, alike, alike, 0.0
+
+
+@largest_gap.wrong("the other sign")
+def _(classes, misleading):
+    u, right, alike, difference = largest_gap.solution(classes, misleading)
+    return u, right, alike, -difference
 
 
 @largest_gap.unusual
@@ -325,6 +363,19 @@ def _(p, u, classes):  # right for two classes only
     return noise, 2 * np.sum(p * np.abs(0.5 - noise - 0.5 * u))
 
 
+@balancing_noise.wrong("a probability is from 0 to 1")
+def _(p, u, classes):
+    noise, error = balancing_noise.solution(p, u, classes)
+    return -noise, error
+
+
+@balancing_noise.wrong("the signs of the types must not cancel")
+def _(p, u, classes):
+    most = 1 - 1 / classes
+    noise = most * np.sum(p * u * (1 - u)) / np.sum(p * u)
+    return noise, 2 * abs(np.sum(p * (1 - noise - 1 / classes - most * u)))
+
+
 @balancing_noise.unusual
 def _(p, u, classes):
     low, high, chance = 0.0, 1.0, 1 / classes
@@ -425,6 +476,18 @@ def _(beta, times, overlap):  # a fraction of both sets
 @disagreement_ratio.wrong("two sets of equal size")
 def _(beta, times, overlap):
     return 2 - (2 - overlap) ** -beta
+
+
+@disagreement_ratio.wrong("N ** -beta, with a minus")
+def _(beta, times, overlap):
+    other, union = times**beta, (1 + times - overlap) ** beta
+    return 2 * (1 + other - union) / (1 + other)
+
+
+@disagreement_ratio.wrong("half of their sum")
+def _(beta, times, overlap):
+    other, union = times**-beta, (1 + times - overlap) ** -beta
+    return (1 + other - union) / (1 + other)
 
 
 @disagreement_ratio.unusual

@@ -95,6 +95,19 @@ def _(w, u, x):
     return 4 * (x @ x.T) * ((hidden * u**2) @ hidden.T)
 
 
+@tangent_kernel.wrong("the kernel must have shape (4, 4) for 4 points")
+def _(w, u, x):  # over the hidden neurons
+    hidden = x @ w.T
+    return (hidden**2).T @ hidden**2 + 4 * (hidden * u**2).T @ hidden
+
+
+@tangent_kernel.wrong("not the inner products of the parameter gradients")
+def _(w, u, x):  # u enters once
+    hidden = x @ w.T
+    readout = hidden**2 @ (hidden**2).T
+    return readout + 4 * (x @ x.T) * ((hidden * u) @ hidden.T)
+
+
 @tangent_kernel.unusual
 def _(w, u, x):
     rows = [
@@ -134,6 +147,7 @@ def feature_error(eigenvalues, coefficients, noise):
 _FEM_CASES = {
     "plain": ([4.0, 3.0, 2.0, 1.0], [0.1, 1.0, 0.05, 0.5], 0.04),
     "nothing": ([2.0, 1.0], [0.1, 0.2], 1.0),
+    "unsorted": ([1.0, 2.0], [0.1, 1.0], 0.04),
     "ties": ([1.0, 1.0], [1.0, 0.1], 0.1),
     "null": ([1.0, 0.0], [0.5, 3.0], 0.01),
 }
@@ -165,6 +179,10 @@ def _(answer):
     expect(
         np.isclose(values["nothing"], truth["nothing"]),
         "keeping no feature at all is allowed, and sometimes the best",
+    )
+    expect(
+        np.isclose(values["unsorted"], truth["unsorted"]),
+        "the eigenvalues may stand in any order: the cut goes by size",
     )
     expect(
         np.isclose(values["ties"], truth["ties"]),
@@ -216,6 +234,20 @@ def _(eigenvalues, coefficients, noise):
         np.sum(coefficients[eigenvalues < level] ** 2)
         + noise * np.sum(eigenvalues >= level)
         for level in thresholds
+    )
+
+
+@feature_error.wrong("it is 0.16, got")
+def _(eigenvalues, coefficients, noise):  # the noise is squared once more
+    return feature_error.solution(eigenvalues, coefficients, noise**2)
+
+
+@feature_error.wrong("the eigenvalues may stand in any order")
+def _(eigenvalues, coefficients, noise):  # the first m are kept
+    ends = np.flatnonzero(np.diff(eigenvalues, append=0.0)) + 1
+    return min(
+        np.sum(coefficients[m:] ** 2) + noise * m
+        for m in [0, *ends[eigenvalues[ends - 1] > 0]]
     )
 
 
@@ -413,6 +445,13 @@ def _(gradient, target_gradient):
     one, two = gradient.T @ gradient, target_gradient.T @ target_gradient
     with np.errstate(invalid="ignore"):
         return np.sum(one * two) / (np.linalg.norm(one) * np.linalg.norm(two))
+
+
+@gradient_alignment.wrong("the alignment is one number")
+def _(gradient, target_gradient):  # one for each point
+    inner = np.sum(gradient * target_gradient, axis=1)
+    lengths = np.linalg.norm(gradient, axis=1)
+    return inner / lengths / np.linalg.norm(target_gradient, axis=1)
 
 
 @gradient_alignment.unusual

@@ -130,6 +130,18 @@ def _(x, alpha, metric):
     return np.cov(g, rowvar=False, bias=True)
 
 
+@polynomial_agop.wrong("shape (4, 4) for four coordinates")
+def _(x, alpha, metric):
+    g = _polynomial_gradients(x, alpha, metric)
+    return g @ g.T / len(x)
+
+
+@polynomial_agop.wrong("compare with finite differences")
+def _(x, alpha, metric):  # the one in (1 + x' M z) is lost
+    g = 2 * (x @ metric @ x.T) @ (alpha[:, None] * x) @ metric
+    return g.T @ g / len(x)
+
+
 @polynomial_agop.unusual
 def _(x, alpha, metric):
     # f is a quadratic form: its gradient is linear in x
@@ -214,6 +226,11 @@ def _(bandwidth, factor, power):
 @bandwidth_in_other_units.wrong("the wrong way round")
 def _(bandwidth, factor, power):
     return bandwidth / factor**power
+
+
+@bandwidth_in_other_units.wrong("follow the factor c")
+def _(bandwidth, factor, power):
+    return bandwidth * factor * power
 
 
 @bandwidth_in_other_units.unusual
@@ -309,6 +326,22 @@ def _(agop, imbalance):
     return (np.sqrt(np.abs(imbalance**2 + 4 * agop)) - imbalance) / 2
 
 
+@first_layer_matrix.wrong("the matrix must have shape (4, 4), got")
+def _(agop, imbalance):
+    levels = np.maximum(np.linalg.eigvalsh(agop), 0)
+    return (np.sqrt(imbalance**2 + 4 * levels) - imbalance) / 2
+
+
+@first_layer_matrix.wrong("in the limit of a large imbalance only")
+def _(agop, imbalance):
+    return agop / imbalance
+
+
+@first_layer_matrix.wrong("N N + c N gives back the AGOP")
+def _(agop, imbalance):  # the halves of the quadratic formula are lost
+    return 2 * first_layer_matrix.solution(agop, imbalance)
+
+
 @first_layer_matrix.unusual
 def _(agop, imbalance):
     # complete the square: (N + c/2)^2 = AGOP + c^2/4
@@ -390,6 +423,11 @@ def _(m, d):
 @correlation_of_strangers.wrong("subtracts the grand mean")
 def _(m, d):
     return m / (m + d + 1)
+
+
+@correlation_of_strangers.wrong("draw two such matrices and compare")
+def _(m, d):  # all entries fluctuate like those off the diagonal
+    return m / (m + 2 * d)
 
 
 @correlation_of_strangers.unusual
@@ -589,6 +627,54 @@ def _(x, y, folds, ridges, learn, score):
         k = int(np.argmax(trials))
         scores.append(score(metrics[k], ridges[k], *fit, x[test], y[test]))
     return np.mean(scores)
+
+
+@honest_accuracy.wrong("learn must get as many labels as points")
+def _(x, y, folds, ridges, learn, score):
+    train, _, rest = _outside(x, folds[0])
+    return learn(x[rest], y[train], ridges[0])
+
+
+@honest_accuracy.wrong("a metric that learn has returned")
+def _(x, y, folds, ridges, learn, score):
+    _, held, rest = _outside(x, folds[0])
+    plain = np.eye(x.shape[1])
+    return score(plain, ridges[0], x[rest], y[rest], x[held], y[held])
+
+
+@honest_accuracy.wrong("score must get as many labels as points")
+def _(x, y, folds, ridges, learn, score):
+    _, held, rest = _outside(x, folds[0])
+    metric = learn(x[rest], y[rest], ridges[0])
+    return score(metric, ridges[0], x[rest], y[rest], x[held], y)
+
+
+def _nested(x, y, folds, ridges, learn, score, pick=np.argmax, anew=True):
+    scores = []
+    for test in folds:
+        train, held, rest = _outside(x, test)
+        fit, unseen = (x[rest], y[rest]), (x[held], y[held])
+        metrics = [learn(*fit, r) for r in ridges]
+        trials = [score(m, r, *fit, *unseen) for m, r in zip(metrics, ridges)]
+        k, fit = int(pick(trials)), (x[train], y[train])
+        metric = learn(*fit, ridges[k]) if anew else metrics[k]
+        scores.append(score(metric, ridges[k], *fit, x[test], y[test]))
+    return scores
+
+
+@honest_accuracy.wrong("learn from all points outside the fold")
+def _(*given):  # the machine is fitted anew, the metric is the trial's
+    return np.mean(_nested(*given, anew=False))
+
+
+@honest_accuracy.wrong("take the ridge with the largest accuracy")
+def _(*given):  # accuracies taken for errors
+    return np.mean(_nested(*given, pick=np.argmin))
+
+
+@honest_accuracy.wrong("return the mean of the scores of the folds")
+def _(*given):
+    return _nested(*given)
 
 
 @honest_accuracy.unusual

@@ -85,6 +85,21 @@ def _(u, z, eigenvalue, weight):
     return weight * (2 * z - eigenvalue * np.sinh(u / 2))
 
 
+@velocity.wrong("numbers in, a number out")
+def _(u, z, eigenvalue, weight):
+    return np.array([weight * (2 * z - eigenvalue * np.sinh(u))])
+
+
+@velocity.wrong("with the derivative of sqrt(lambda) sinh(u/2)")
+def _(u, z, eigenvalue, weight):
+    return weight * (2 * z - eigenvalue * np.cosh(u))
+
+
+@velocity.wrong("the sign of z must carry over")
+def _(u, z, eigenvalue, weight):
+    return weight * (2 * abs(z) - eigenvalue * np.sinh(u))
+
+
 @velocity.unusual
 def _(u, z, eigenvalue, weight):
     return 2 * weight * z - weight * eigenvalue * (np.exp(u) - np.exp(-u)) / 2
@@ -188,6 +203,31 @@ def _(h, c):
 @kept.wrong("the signal is not paid")
 def _(h, c):
     return 1 + 1 / c, h**2 / (1 + c) + c / (1 + c) * h**4
+
+
+@kept.wrong("return a pair")
+def _(h, c):
+    return 1 + 1 / c
+
+
+@kept.wrong("the factor K must be one number")
+def _(h, c):
+    return kept.solution(h, c)[1], kept.solution(h, c)[1]
+
+
+@kept.wrong("F must have its shape")
+def _(h, c):
+    return 1 + 1 / c, 1 / (1 + c)
+
+
+@kept.wrong("weight 0 is never kept and weight 1 always")
+def _(h, c):  # a lower bound that falls below zero
+    return 1 + 1 / c, 1 - (1 + 1 / c) * (1 - h) ** 2
+
+
+@kept.wrong("F must not decrease")
+def _(h, c):
+    return 1 + 1 / c, np.where(h <= 1 / (1 + c), (1 + c) * h**2, h**2)
 
 
 @kept.unusual
@@ -323,6 +363,23 @@ def _(s, d, d0, alpha, depth):
     )
 
 
+@exponents.wrong("return a pair of numbers")
+def _(s, d, d0, alpha, depth):
+    return exponents.solution(s, d, d0, alpha, depth)[1]
+
+
+@exponents.wrong("adaptive: that is the power of eps")
+def _(s, d, d0, alpha, depth):
+    vanilla, adaptive = exponents.solution(s, d, d0, alpha, depth)
+    return vanilla, 2 * adaptive
+
+
+@exponents.wrong("as if the basis were sorted")
+def _(s, d, d0, alpha, depth):
+    vanilla, adaptive = exponents.solution(s, d, d0, alpha, depth)
+    return vanilla, min(vanilla, adaptive)
+
+
 @exponents.unusual
 def _(s, d, d0, alpha, depth):
     p, q, gamma = 2 * s / d0, d / d0, 2 * alpha / d
@@ -451,6 +508,21 @@ def _():
 @counterexample.wrong("not zero")
 def _():
     return np.array([1.0, 0.0]), np.array([0.8, 0.50205]), 1.3
+
+
+@counterexample.wrong("return three things")
+def _():
+    return np.array([1.0, 1.2]), np.array([0.8, 0.50205])
+
+
+@counterexample.wrong("must be arrays of length 2")
+def _():
+    return np.array([1.0, 1.2, 1.5]), np.array([0.8, 0.50205, 0.1]), 1.3
+
+
+@counterexample.wrong("initial eigenvalues must be positive")
+def _():
+    return np.array([1.0, 1.2]), np.array([0.8, 0.0]), 1.3
 
 
 @counterexample.unusual
