@@ -31,18 +31,19 @@ test: $(READY) ## set up and run all tests: package, chapters, structure of the 
 
 chapters: $(READY) ## run the chapters whose stored outputs are out of date
 	@echo "chapters: looking for outputs that are out of date"
-	@$(PYTHON) tools/chapters.py run --changed
+	@$(PYTHON) -m tools.chapters run --changed
 
-# Built beside the old site, which it replaces once complete: an interrupted or failed build leaves nothing behind.
+# Built beside the old site, which it replaces once complete, in a folder of its own: an interrupted or failed build
+# leaves nothing behind, and two at once do not meet.
 site: $(READY) ## build the site from the chapters as they are stored
 	@echo "site: building, warnings are errors"
-	@rm -rf _build/new
-	@.venv/bin/jupyter-book build . --path-output _build/new -W --keep-going -q >/dev/null
-	@rm -rf _build/html && mv _build/new/_build/html _build/html && rm -rf _build/new
+	@new=_build/new.$$$$ && trap 'rm -rf $$new' EXIT \
+	  && .venv/bin/jupyter-book build . --path-output $$new -W --keep-going -q >/dev/null \
+	  && rm -rf _build/html && mv $$new/_build/html _build/html
 	@echo "site: open file://$(CURDIR)/_build/html/index.html"
 
-measure: $(READY) ## run all chapters one at a time and store their run time and memory
-	@$(PYTHON) tools/chapters.py measure
+measure: $(READY) ## run all chapters, or CHAPTER=name, one at a time and store their run time and memory
+	@$(PYTHON) -m tools.chapters measure $(CHAPTER)
 
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book

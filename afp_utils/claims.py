@@ -46,6 +46,10 @@ KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
 class ClaimError(AssertionError):
     """A claim that does not hold, that rules nothing out, or that the registry does not know."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the message, since the way to the check says nothing more."""
+        return str(self).splitlines()
+
 
 @dataclass(frozen=True)
 class Expectation:
@@ -69,6 +73,14 @@ class Expectation:
             raise ClaimError(f"an expectation must be near + within, between, below or equals, got {given}")
         if self.between is not None and (np.shape(self.between) != (2,) or not self.between[0] < self.between[1]):
             raise ClaimError(f"between must be two increasing numbers, got {self.between}")
+        for name in ("near", "within", "between", "below"):
+            rule = getattr(self, name)
+            if rule is not None and set(_flat(_leaves(plain(rule)))) != {"number"}:
+                raise ClaimError(f"{name} must be a number or a list of them, got {rule!r}")
+        if self.within is not None and (
+            np.shape(self.within) not in ((), np.shape(self.near)) or np.min(self.within) < 0
+        ):
+            raise ClaimError(f"within must be one tolerance or one for each of near, none negative, got {self.within}")
 
     def holds(self, value: Any) -> bool:
         if self.equals is not None:
@@ -137,18 +149,18 @@ class Claim:
     def __post_init__(self) -> None:
         for field, known in (("kind", KINDS), ("known", KNOWN), ("holds", HOLDS)):
             if getattr(self, field) not in known:
-                raise ClaimError(f"claim {self.id}: {field} must be one of {list(known)}, got {getattr(self, field)!r}")
+                raise ClaimError(f"{field} must be one of {list(known)}, got {getattr(self, field)!r}")
         unknown = sorted(set(KEY.findall(self.source)) - sources().keys())
         if unknown:
-            raise ClaimError(f"claim {self.id}: source must name works of references.bib, got {unknown}")
+            raise ClaimError(f"source must name works of references.bib, got {unknown}")
         if (self.holds == "yes") != (self.reason == ""):
-            raise ClaimError(f"claim {self.id}: reason must be given just where holds is not 'yes'")
+            raise ClaimError("reason must be given just where holds is not 'yes'")
         if self.says is None and self.holds == "no":
-            raise ClaimError(f"claim {self.id}: says must give what the sentence itself expects, since holds is 'no'")
+            raise ClaimError("says must give what the sentence itself expects, since holds is 'no'")
         if self.says is not None and (self.holds == "yes" or self.rival):
-            raise ClaimError(f"claim {self.id}: says must stand where holds is not 'yes', in place of a rival")
+            raise ClaimError("says must stand where holds is not 'yes', in place of a rival")
         if self.says is None and not self.rival and self.kind not in PROVED:
-            raise ClaimError(f"claim {self.id}: rival must be given for kind {self.kind!r}")
+            raise ClaimError(f"rival must be given for kind {self.kind!r}")
 
     @property
     def attribution(self) -> str:
@@ -182,6 +194,14 @@ class Record:
         if self.claim.expect.holds(self.rival):
             return f"its rival would pass: {shown(self.rival)}, expected {self.claim.expect} ({self.claim.rival})"
         return ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the claim cannot stand, in at most three lines: id, measured, expected. Empty if it can."""
+        if self.holds == "failed":
+            says = f" (the sentence says {self.claim.says})" if self.claim.says else ""
+            return f"claim {self.claim.id} fails\nmeasured {shown(self.value)}\nexpected {self.claim.expect}{says}"
+        return f"claim {self.claim.id}: {self.fault}" if self.fault else ""
 
     @property
     def distance(self) -> float | None:
@@ -228,22 +248,6 @@ class Record:
         return {CLAIM: self.json(), "text/html": self.html(), "text/plain": str(self)}
 
 
-CHAPTERS = (
-    "one-language",
-    "sequence-models",
-    "index-models",
-    "three-mechanisms",
-    "sparsity-harm",
-    "interaction-tensor",
-    "recursive-feature-machines",
-)
-"""The chapters in the order of the book; any other comes after these."""
-
-
-def _place(chapter: str) -> tuple[int, str]:
-    return CHAPTERS.index(chapter) if chapter in CHAPTERS else len(CHAPTERS), chapter
-
-
 @cache
 def sources() -> Mapping[str, str]:
     """The works of the bibliography by key, as a reader sees them: authors and year, a letter where those agree."""
@@ -261,18 +265,47 @@ def sources() -> Mapping[str, str]:
 
 @cache
 def registry() -> Mapping[str, Claim]:
-    """Every claim of the book by id, in the order of the chapters and of their files."""
+    """Every claim of the book by id, in the order of the files.
+
+    Raises `ClaimError` with file, claim and key where an entry is none.
+    """
     claims: dict[str, Claim] = {}
     paths = (path for path in files("afp_utils").joinpath("registry").iterdir() if path.name.endswith(".toml"))
-    for path in sorted(paths, key=lambda path: _place(path.name[: -len(".toml")])):
-        for name, entry in tomllib.loads(path.read_text(encoding="utf-8")).items():
+    for path in sorted(paths, key=lambda path: path.name):
+        try:
+            entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ClaimError(f"{path.name} must be TOML: {error}") from None
+        for name, entry in entries.items():
             if name in claims:
                 raise ClaimError(f"claim {name} is registered twice: {claims[name].chapter}, {path.name}")
-            rules = {key: entry.pop(key) for key in Expectation.__dataclass_fields__ if key in entry}
-            if "says" in entry:
-                entry["says"] = Expectation(**entry["says"])
-            claims[name] = Claim(id=name, chapter=path.name[: -len(".toml")], expect=Expectation(**rules), **entry)
+            try:
+                claims[name] = _claim(name, path.name[: -len(".toml")], entry)
+            except ClaimError as error:
+                raise ClaimError(f"{path.name}: claim {name}: {error}") from None
     return claims
+
+
+def _claim(name: str, chapter: str, entry: Any) -> Claim:
+    """The claim of an entry of the registry."""
+    if not isinstance(entry, dict):
+        raise ClaimError(f"must be a table, got {entry!r}")
+    rules, fields = Expectation.__dataclass_fields__, Claim.__dataclass_fields__
+    known = [field for field in fields if field not in ("id", "chapter", "expect")]
+    needed = ("statement", "kind", "source", "known", "because")
+    if wrong := [key for key in entry if key not in known and key not in rules]:
+        raise ClaimError(f"{wrong[0]} must be one of {[*known, *rules]}")
+    if missing := [key for key in needed if key not in entry]:
+        raise ClaimError(f"{missing[0]} must be given")
+    if wrong := [key for key in known if key != "says" and not isinstance(entry.get(key, ""), str)]:
+        raise ClaimError(f"{wrong[0]} must be text, got {entry[wrong[0]]!r}")
+    given = dict(entry)
+    expect = Expectation(**{key: given.pop(key) for key in rules if key in given})
+    if "says" in given:
+        if not isinstance(given["says"], dict) or given["says"].keys() - rules.keys():
+            raise ClaimError(f"says must be a table of {list(rules)}, got {given['says']!r}")
+        given["says"] = Expectation(**given["says"])
+    return Claim(id=name, chapter=chapter, expect=expect, **given)
 
 
 def check(id: str, value: Any, rival: Any = None) -> None:
@@ -285,10 +318,8 @@ def check(id: str, value: Any, rival: Any = None) -> None:
         raise ClaimError(f"claim must be one of the registry, got {id!r}")
     record = Record(registry()[id], plain(value), None if rival is None else plain(rival))
     display(record)
-    if record.holds == "failed":
-        raise ClaimError(str(record))
-    if record.fault:
-        raise ClaimError(f"claim {id}: {record.fault}")
+    if record.trouble:
+        raise ClaimError(record.trouble)
 
 
 def numbers(**values: str) -> None:
@@ -326,6 +357,10 @@ def _leaves(value: Any) -> Any:
     if isinstance(value, list):
         return [_leaves(item) for item in value]
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
+def _flat(leaves: Any) -> list[Any]:
+    return [one for item in leaves for one in _flat(item)] if isinstance(leaves, list) else [leaves]
 
 
 def shown(value: Any) -> str:

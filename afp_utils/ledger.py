@@ -37,6 +37,18 @@ class Shown:
         return self.text
 
 
+def notebooks(folder: Path) -> list[Path]:
+    """The notebooks of a folder of chapters in the order of the table of contents beside it; without one, by name.
+
+    Others in the folder, such as copies that a reader made, are no part of the book.
+    """
+    contents = Path(folder).resolve().parent / "_toc.yml"
+    if not contents.exists():
+        return sorted(Path(folder).glob("*.ipynb"))
+    listed = re.findall(r"(?:file|root): *chapters/([\w-]+)", contents.read_text(encoding="utf-8"))
+    return [path for path in (Path(folder) / f"{name}.ipynb" for name in listed) if path.exists()]
+
+
 def stored(notebook: Path) -> list[dict[str, Any]]:
     """The records that an executed notebook holds, in order, each with the functions (`calls`) that it comes from."""
     found = []
@@ -49,14 +61,11 @@ def stored(notebook: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Every claim of the registry with its record, if it was checked, and the public functions that it comes from."""
+    """Every claim in the order of the chapters, its record, if it was checked, and the functions that it comes from."""
 
+    claims: Mapping[str, Claim]
     records: Mapping[str, Record | None]
     calls: Mapping[str, frozenset[str]]
-
-    @property
-    def claims(self) -> Mapping[str, Claim]:
-        return claims.registry()
 
     def holds(self, name: str) -> str:
         record = self.records[name]
@@ -108,19 +117,22 @@ class Ledger:
 
 def read(folder: Path = Path()) -> Ledger:
     """The ledger of a folder of executed chapters."""
-    found = {entry["id"]: entry for path in sorted(Path(folder).glob("*.ipynb")) for entry in stored(path)}
+    paths = notebooks(folder)
+    found = {entry["id"]: entry for path in paths for entry in stored(path)}
+    order = {path.stem: place for place, path in enumerate(paths)}
+    registry = sorted(claims.registry().items(), key=lambda item: order.get(item[1].chapter, len(order)))
     records = {
         name: Record(claim, found[name]["value"], found[name].get("rival")) if name in found else None
-        for name, claim in claims.registry().items()
+        for name, claim in registry
     }
     calls = {name: frozenset(found[name]["calls"]) if name in found else frozenset() for name in records}
-    return Ledger(records, calls)
+    return Ledger(dict(registry), records, calls)
 
 
 def faults(folder: Path) -> list[str]:
     """What is wrong with the claims stored in a folder of chapters: one line each, naming the claim. Empty if all is well."""
     registry, wrong, seen = claims.registry(), list[str](), dict[str, str]()
-    for notebook in sorted(Path(folder).glob("*.ipynb")):
+    for notebook in notebooks(folder):
         for entry in stored(notebook):
             del entry["calls"]
             claim = registry.get(entry["id"])

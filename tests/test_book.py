@@ -16,13 +16,13 @@ import pytest
 import yaml
 
 from afp_utils import claims, ledger
-from tools import chapters
+from tools import notebooks
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "chapters"
 NOTEBOOKS = {path.stem: nbformat.read(path, 4) for path in sorted(BOOK.glob("*.ipynb"))}
 EACH = pytest.mark.parametrize("name", NOTEBOOKS)
-CHAPTERS = pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name != chapters.LEDGER])
+CHAPTERS = pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name != notebooks.LEDGER])
 
 LINES, COLUMNS = 30, 79
 NOTEBOOK_BYTES, IMAGE_BYTES = 1_500_000, 150_000
@@ -112,20 +112,20 @@ def test_no_error_no_stderr_no_unknown_output(name: str) -> None:
 
 @EACH
 def test_outputs_are_those_of_the_present_code_package_and_claims(name: str) -> None:
-    assert chapters.current(name), f"{name} is out of date: run `make chapters`"
+    assert notebooks.current(name), f"{name} is out of date: run `make chapters`"
 
 
 @EACH
 def test_generated_cells_equal_their_source(name: str) -> None:
     filled = deepcopy(NOTEBOOKS[name])
     before = [cell.source for cell in filled.cells]
-    chapters.fill(filled, name)
+    notebooks.fill(filled, name)
     assert [cell.source for cell in filled.cells] == before
 
 
 @EACH
 def test_quoted_numbers_are_those_of_the_run(name: str) -> None:
-    assert chapters.misquoted(NOTEBOOKS[name]) == []
+    assert notebooks.misquoted(NOTEBOOKS[name]) == []
 
 
 @EACH
@@ -225,7 +225,7 @@ def test_every_check_is_written_once_and_registered() -> None:
 
 
 def test_the_ledger_shows_all_claims_with_their_verdicts() -> None:
-    html = "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs(chapters.LEDGER))
+    html = "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs(notebooks.LEDGER))
     for claim in claims.registry().values():
         assert f'href="{claim.chapter}.ipynb#claim-{claim.id}"' in html
     assert ">failed<" not in html
@@ -246,12 +246,12 @@ def test_every_claim_rests_on_functions_that_exist() -> None:
     assert sum(bool(calls) for calls in book.calls.values()) > len(book.calls) / 2
 
 
-@pytest.mark.parametrize("page", chapters.PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", notebooks.PAGES, ids=lambda page: page.name)
 def test_pages_quote_the_ledger_and_count_claims_in_no_other_way(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert chapters.quoted(page) == text
-    assert chapters.QUOTED.search(text)
-    assert not re.search(r"\d+ claims", chapters.QUOTED.sub("", text))
+    assert notebooks.quoted(page) == text
+    assert notebooks.QUOTED.search(text)
+    assert not re.search(r"\d+ claims", notebooks.QUOTED.sub("", text))
 
 
 WORKSHOP = re.compile(

@@ -9,7 +9,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tools.chapters import foundations
+from tools import notebooks
+from tools.notebooks import ChapterError, foundations
 
 ROOT = Path(__file__).parents[1]
 EXERCISE = """
@@ -70,11 +71,12 @@ class Book:
         shutil.copytree(ROOT / "afp_utils", root / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
         for folder in ("chapters", "drafts", "tools"):
             (root / folder).mkdir()
-        for name in ("chapters.py", "tracing.py"):
+        for name in ("chapters.py", "notebooks.py", "tracing.py"):
             shutil.copy(ROOT / "tools" / name, root / "tools")
         shutil.copy(ROOT / "_config.yml", root)
         (root / "afp_utils" / "exercises" / "small.py").write_text(EXERCISE)
         (root / "afp_utils" / "registry" / "small.toml").write_text(CLAIM)
+        (root / "_toc.yml").write_text("root: chapters/small\n")
         self.draft = root / "drafts" / "small.py"
         self.draft.write_text(DRAFT)
         self.notebook = root / "chapters" / "small.ipynb"
@@ -86,10 +88,10 @@ class Book:
         )
 
     def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.python("tools/chapters.py", *arguments, **variables)
+        return self.python("-m", "tools.chapters", *arguments, **variables)
 
     def current(self, **variables: str) -> bool:
-        answer = self.python("-c", "from tools import chapters; print(chapters.current('small'))", **variables)
+        answer = self.python("-c", "from tools import notebooks; print(notebooks.current('small'))", **variables)
         assert answer.returncode == 0, answer.stderr
         return answer.stdout == "True\n"
 
@@ -159,21 +161,69 @@ def test_what_is_current_is_not_run_again(book: Book) -> None:
     assert result.returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("file", "old", "new"),
-    [
-        ("afp_utils/trajectory.py", "import numpy as np", "import numpy as np  # changed"),  # imported by the chapter
-        ("afp_utils/_checks.py", "import numpy as np", "import numpy as np  # changed"),  # imported by what it imports
-        ("afp_utils/exercises/small.py", "Divide.", "Halve."),  # its exercises
-        ("afp_utils/registry/small.toml", "0.01", "0.02"),  # its claims
-        ("_config.yml", "afp-book/afp-book", "someone/afp-book"),  # the set-up cell
-    ],
-)
-def test_a_change_makes_it_out_of_date(book: Book, file: str, old: str, new: str) -> None:
+def change(book: Book, file: str, old: str, new: str) -> None:
     text = (book.root / file).read_text()
     assert old in text
     (book.root / file).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/trajectory.py", "x.T @ x", "x.T @ (x + 0)"),  # imported by the chapter
+        ("afp_utils/_checks.py", "np.any(bad)", "np.any([bad])"),  # imported by what it imports
+        ("afp_utils/exercises/small.py", "return x / 2", "return 0.5 * x"),  # its exercises
+        ("_config.yml", "afp-book/afp-book", "someone/afp-book"),  # the set-up cell
+    ],
+)
+def test_a_chapter_runs_again_where_a_result_may_differ(book: Book, file: str, old: str, new: str) -> None:
+    change(book, file, old, new)
     assert not book.current()
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert " s " in result.stdout, "it ran"
+    assert book.current()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/exercises/small.py", "Divide.", "Halve."),
+        ("afp_utils/exercises/small.py", "Half of `x`.", "One half of `x`."),
+        ("afp_utils/registry/small.toml", "0.01", "0.02"),
+        ("chapters/small.ipynb", "of it, measured", "of all, measured"),
+    ],
+)
+def test_a_chapter_does_not_run_again_for_words_and_tolerances(book: Book, file: str, old: str, new: str) -> None:
+    count = book.read().cells[3].execution_count
+    change(book, file, old, new)
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert " s " not in result.stdout, "it did not run"
+    assert new.strip('"') in book.notebook.read_text() or "0.02" in book.notebook.read_text()
+    assert book.read().cells[3].execution_count == count
+    assert book.current()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/trajectory.py", "import numpy as np", "import numpy as np  # changed"),
+        ("afp_utils/__init__.py", '__version__ = "', '__version__ = "1'),
+    ],
+)
+def test_comments_docstrings_and_versions_change_nothing(book: Book, file: str, old: str, new: str) -> None:
+    change(book, file, old, new)
+    assert book.current()
+
+
+def test_a_changed_tolerance_is_decided_from_the_stored_value(book: Book) -> None:
+    change(book, "afp_utils/registry/small.toml", "near = 0.25", "near = 0.27")
+    before = book.notebook.read_bytes()
+    result = book.tool("run", "--changed")
+    assert result.returncode != 0
+    assert result.stderr == "chapters: small, cell c003: claim small fails\nmeasured 0.25\nexpected 0.27 ± 0.01\n"
+    assert book.notebook.read_bytes() == before
 
 
 def test_a_change_elsewhere_does_not(book: Book) -> None:
@@ -201,7 +251,9 @@ def test_a_fork_has_its_own_address(book: Book) -> None:
     ("code", "said"),
     [
         ("1 / 0", "ZeroDivisionError"),
-        ('claims.check("small", 0.3)', "small: failed - measured 0.3"),
+        ('claims.check("small", 0.3)', "claim small fails\nmeasured 0.3\nexpected 0.25 ± 0.01\n"),
+        ('claims.check("small", 0.25)', "claim small is checked twice"),
+        ("import os; os._exit(1)", "Kernel died"),
         ("import sys; print(1, file=sys.stderr)", "stderr"),
     ],
 )
@@ -275,3 +327,131 @@ def test_a_cell_rests_on_the_cells_its_names_come_from() -> None:
         "x[0] = f(2)",
     ]
     assert foundations(cells) == [{0}, {0, 1}, {0, 1, 2}, {0, 3}, {0, 3, 4}, {0, 3, 4, 5}, {0, 1, 2, 6}, {0, 3, 4, 7}]
+
+
+# ---- nobody's words are lost ----
+
+
+def edit(book: Book, index: int, text: str) -> None:
+    notebook = book.read()
+    notebook.cells[index].source += text
+    book.write(notebook)
+
+
+@pytest.mark.parametrize("arguments", [["run", "small"], ["run", "--changed"]])
+def test_an_answer_in_a_generated_cell_is_not_overwritten(book: Book, arguments: list[str]) -> None:
+    edit(book, 5, "\n# my answer")
+    before = book.notebook.read_bytes()
+    result = book.tool(*arguments)
+    assert result.returncode != 0
+    assert "small: cells c005 are generated, and somebody has written in them." in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert book.tool(*arguments, "--force").returncode == 0
+    assert "my answer" not in book.notebook.read_text()
+
+
+def test_a_draft_with_words_of_its_own_is_not_overwritten(book: Book) -> None:
+    text = book.draft.read_text().replace("# # Small", "# # Small but mine")
+    book.draft.write_text(text)
+    result = book.tool("draft", "small")
+    assert result.returncode != 0
+    assert "drafts/small.py has changes that small.ipynb has not" in result.stderr
+    assert book.draft.read_text() == text
+    assert book.tool("draft", "small", "--force").returncode == 0
+    assert "mine" not in book.draft.read_text()
+
+
+def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
+    edit(book, 0, "\n\nNewer words.")
+    before = book.notebook.read_bytes()
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "small.ipynb has changes that drafts/small.py has not seen" in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert book.tool("draft", "small").returncode == 0  # the draft had nothing of its own
+    assert "Newer words." in book.draft.read_text()
+
+
+def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
+    mark = '# %% afp={"exercise": "half"}'
+    assert mark in book.draft.read_text()
+    book.draft.write_text(book.draft.read_text().replace(mark, f"{mark}\nx = 1"))
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "is generated and must be empty" in result.stderr
+
+
+def test_prose_goes_from_a_draft_to_the_chapter_and_back_without_a_run(book: Book) -> None:
+    assert book.tool("draft", "small").returncode == 0
+    book.draft.write_text(book.draft.read_text().replace("# # Small", "# # Smaller"))
+    result = book.tool("take", "small")
+    assert result.returncode == 0, result.stderr
+    assert "no need to run" in result.stdout
+    assert book.read().cells[0].source.startswith("# Smaller")
+    assert book.current()
+    assert book.tool("draft", "small").returncode == 0
+    assert "# # Smaller" in book.draft.read_text()
+
+
+def test_take_and_draft_want_a_name(book: Book) -> None:
+    for action in ("take", "draft"):
+        result = book.tool(action)
+        assert result.returncode != 0
+        assert f"{action} needs the name of a CHAPTER, among ['small']" in result.stderr
+
+
+def test_a_strange_notebook_is_left_alone(book: Book) -> None:
+    stranger = book.root / "chapters" / "Untitled.ipynb"
+    stranger.write_text("not even JSON")
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert "not in _toc.yml, left alone: Untitled" in result.stdout
+    assert stranger.read_text() == "not even JSON"
+
+
+@pytest.mark.parametrize("text", ["", "<<<<<<< ours", '{"cells": 3}', "[]"])
+def test_an_unreadable_notebook_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "small.ipynb"
+    file.write_text(text)
+    with pytest.raises(ChapterError, match=r"^small.ipynb must be a notebook of format 4, got: ."):
+        notebooks.read(file)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("%time 1", "small, cell c000: must be plain Python without magics, got:\n%time 1"),
+        ("!ls", "small, cell c000: must be plain Python without magics, got:\n!ls"),
+        ("x = 1\nx +", "small, cell c000, line 2: invalid syntax"),
+    ],
+)
+def test_a_cell_that_is_not_plain_python_is_refused_before_it_runs(code: str, said: str) -> None:
+    cell = nbformat.v4.new_code_cell(code, id="c000")
+    with pytest.raises(ChapterError) as refused:
+        notebooks.refuse_magics(nbformat.v4.new_notebook(cells=[cell]), "small")
+    assert str(refused.value) == said
+
+
+def test_one_dead_kernel_does_not_stop_the_others(book: Book) -> None:
+    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/dead\n")
+    notebook = book.read()
+    notebook.cells = [cell for cell in notebook.cells if "exercise" not in cell.metadata.get("afp", {})][:2]
+    notebook.cells[0].source = "# Dead"
+    notebook.cells.append(nbformat.v4.new_code_cell("import os\nos._exit(1)"))
+    nbformat.write(notebook, book.root / "chapters" / "dead.ipynb")
+    change(book, "afp_utils/trajectory.py", "x.T @ x", "x.T @ (x + 0)")
+    result = book.tool("run")
+    assert result.returncode != 0
+    assert "dead, cell c002: Kernel died" in result.stderr
+    assert book.current()
+
+
+def test_two_can_store_at_once(book: Book) -> None:
+    """Each writes to a file of its own before it replaces the notebook."""
+    start = "from tools import notebooks; n = notebooks.read(notebooks.path('small'))"
+    code = f"{start}\nfor _ in range(150): notebooks.write(n, notebooks.path('small'))"
+    environment = os.environ | {"PYTHONPATH": str(book.root)}
+    both = [subprocess.Popen([sys.executable, "-c", code], cwd=book.root, env=environment) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    assert book.current()
+    assert [path.name for path in (book.root / "chapters").iterdir()] == ["small.ipynb"]

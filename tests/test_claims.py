@@ -77,16 +77,16 @@ SAYS = Expectation(near=2.0, within=0.1)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"known": "rumoured"}, "claim toy-slope: known must be one of .*, got 'rumoured'"),
-        ({"kind": "hope"}, "claim toy-slope: kind must be one of .*, got 'hope'"),
-        ({"holds": "maybe"}, "claim toy-slope: holds must be one of .*, got 'maybe'"),
-        ({"holds": "no", "rival": "", "says": SAYS}, "claim toy-slope: reason must be given just where"),
-        ({"reason": "why not"}, "claim toy-slope: reason must be given just where"),
-        ({"holds": "no", "reason": "x"}, "claim toy-slope: says must give what the sentence itself expects"),
-        ({"says": SAYS}, "claim toy-slope: says must stand where holds is not 'yes', in place of a rival"),
-        ({"holds": "no", "reason": "x", "says": SAYS}, "claim toy-slope: says must stand .* in place of a rival"),
-        ({"rival": ""}, "claim toy-slope: rival must be given for kind 'theory against simulation'"),
-        ({"rival": "", "kind": "measurement"}, "claim toy-slope: rival must be given for kind 'measurement'"),
+        ({"known": "rumoured"}, "known must be one of .*, got 'rumoured'"),
+        ({"kind": "hope"}, "kind must be one of .*, got 'hope'"),
+        ({"holds": "maybe"}, "holds must be one of .*, got 'maybe'"),
+        ({"holds": "no", "rival": "", "says": SAYS}, "reason must be given just where"),
+        ({"reason": "why not"}, "reason must be given just where"),
+        ({"holds": "no", "reason": "x"}, "says must give what the sentence itself expects"),
+        ({"says": SAYS}, "says must stand where holds is not 'yes', in place of a rival"),
+        ({"holds": "no", "reason": "x", "says": SAYS}, "says must stand .* in place of a rival"),
+        ({"rival": ""}, "rival must be given for kind 'theory against simulation'"),
+        ({"rival": "", "kind": "measurement"}, "rival must be given for kind 'measurement'"),
         (
             {"source": "smith2020nothing, Table 1"},
             r"source must name works of references.bib, got \['smith2020nothing'\]",
@@ -101,7 +101,7 @@ def test_a_claim_states_what_is_known_what_it_rules_out_and_why_it_does_not_hold
 @pytest.mark.parametrize("value", [1.2, np.nan, np.inf, "text", [1.0, 1.0]])
 def test_a_falsified_value_is_shown_and_raises_with_id_and_value(toy, value):
     shown, _ = toy
-    with pytest.raises(ClaimError, match="toy-slope: failed - measured .*, expected 1 ± 0.1"):
+    with pytest.raises(ClaimError, match=r"^claim toy-slope fails\nmeasured .*\nexpected 1 ± 0.1$"):
         claims.check("toy-slope", value, rival=2.0)
     assert shown[0].json()["holds"] == "failed"
 
@@ -128,7 +128,7 @@ def test_a_claim_that_names_no_rival_takes_no_value_of_one(toy):
 
 
 def test_rounding_does_not_decide(toy):
-    with pytest.raises(ClaimError, match="toy-slope: failed"):
+    with pytest.raises(ClaimError, match="claim toy-slope fails"):
         claims.check("toy-slope", 1.1 + 1e-9)
 
 
@@ -207,3 +207,55 @@ def test_the_registry_is_well_formed():
     assert all(name == entry.id and entry.because and entry.statement for name, entry in registered.items())
     unnamed = [name for name, entry in registered.items() if "?" in (entry.rival, str(entry.says))]
     assert unnamed == []
+
+
+ENTRY = """\
+[small]
+statement = "A quarter."
+kind = "identity"
+source = "this book"
+known = "derived"
+near = 0.25
+within = 0.01
+because = "rounding"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("near = 0.25", "near =", "small.toml must be TOML"),
+        ("near = 0.25", 'near = "4"', "small.toml: claim small: near must be a number or a list of them, got '4'"),
+        ("within = 0.01", "", "small.toml: claim small: an expectation must be near + within"),
+        (
+            "within = 0.01",
+            "within = [0.1, 0.2]",
+            "small.toml: claim small: within must be one tolerance or one for each",
+        ),
+        ("within = 0.01", "within = -1", "small.toml: claim small: within must be one tolerance or one for each"),
+        ("because", "becuase", "small.toml: claim small: becuase must be one of"),
+        ('because = "rounding"', "", "small.toml: claim small: because must be given"),
+        ('"rounding"', "3", "small.toml: claim small: because must be text, got 3"),
+        ('"identity"', '"hope"', "small.toml: claim small: kind must be one of"),
+        ('"derived"', '"derived"\nsays = 3', "small.toml: claim small: says must be a table of"),
+        ("[small]", "small = 1\n[other]", "small.toml: claim small: must be a table, got 1"),
+    ],
+)
+def test_a_fault_of_the_registry_names_file_claim_and_key(monkeypatch, tmp_path, old, new, said):
+    (tmp_path / "registry").mkdir()
+    file = tmp_path / "registry" / "small.toml"
+    file.write_text(ENTRY)
+    monkeypatch.setattr(claims, "files", lambda _: tmp_path)
+    monkeypatch.setattr(claims, "sources", dict)
+    assert claims.registry.__wrapped__()["small"].chapter == "small"
+    assert old in ENTRY
+    file.write_text(ENTRY.replace(old, new))
+    with pytest.raises(ClaimError) as refused:
+        claims.registry.__wrapped__()
+    assert str(refused.value).startswith(said)
+
+
+def test_a_notebook_shows_the_message_of_a_failed_claim_and_no_traceback(toy):
+    with pytest.raises(ClaimError) as failed:
+        claims.check("toy-slope", 1.2, rival=2.0)
+    assert failed.value._render_traceback_() == ["claim toy-slope fails", "measured 1.2", "expected 1 ± 0.1"]

@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from afp_utils import claims
 from tools import screenshots
 
 ROOT = Path(__file__).parents[1]
@@ -288,6 +289,61 @@ def test_verdicts_and_figures_are_legible(chrome: Browser, address: str, scheme:
     page = Visit(context, address, "chapters/index.html").page
     style = "one => [getComputedStyle(one).filter, getComputedStyle(one).backgroundColor]"
     assert page.locator("main figure img").first.evaluate(style) == ["none", "rgb(255, 255, 255)"]
+
+
+LEDGER = "chapters/ledger.html"
+VISIBLE = "rows => rows.filter(row => row.offsetParent !== null).length"
+
+
+@browser_only
+def test_the_map_draws_what_a_claim_rests_on(chrome: Browser, address: str) -> None:
+    page = Visit(chrome.new_context(), address, LEDGER).page
+    dots = page.locator(".afp-dot")
+    assert dots.count() == len(claims.registry())
+    rests = dots.evaluate_all("all => all.map(one => one.dataset.rests.split(' ').filter(Boolean).length)")
+    most = rests.index(max(rests))
+    assert rests[most] > 1
+    dots.nth(most).focus()
+    assert page.locator(".afp-map line").count() == page.locator(".afp-support").count() == rests[most]
+    box, line = dots.nth(most).bounding_box(), page.locator(".afp-map line").first.bounding_box()
+    assert box and line
+    centre = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    ends = [(line["x"], line["x"] + line["width"]), (line["y"], line["y"] + line["height"])]
+    assert all(min(abs(place - end) for end in pair) < 3 for place, pair in zip(centre, ends))
+    dots.nth(rests.index(0)).hover()
+    assert page.locator(".afp-map line").count() == 0
+
+
+@browser_only
+def test_the_ledger_is_filtered(chrome: Browser, address: str) -> None:
+    page = Visit(chrome.new_context(), address, LEDGER).page
+    rows, known = page.locator(".afp-ledger tr[data-chapter]"), claims.registry().values()
+    assert rows.evaluate_all(VISIBLE) == len(known)
+    page.locator("select[name=chapter]").select_option("three-mechanisms")
+    page.locator("select[name=kind]").select_option("theory against simulation")
+    wanted = [one for one in known if (one.chapter, one.kind) == ("three-mechanisms", "theory against simulation")]
+    assert 0 < rows.evaluate_all(VISIBLE) == len(wanted) < len(known)
+    assert page.locator(".afp-filter output").input_value() == f"{len(wanted)} of {len(known)} claims"
+    assert page.locator("tr[data-part]").evaluate_all(VISIBLE) == 1
+    page.locator("select[name=chapter]").select_option("")
+    page.locator("select[name=kind]").select_option("")
+    page.locator("select[name=verdict]").select_option("does not hold")
+    assert rows.evaluate_all(VISIBLE) == sum(one.holds == "no" for one in known)
+    page.locator("select[name=verdict]").select_option("")
+    page.locator("select[name=source]").select_option("Xu & Ziyin (2025)")
+    assert rows.evaluate_all(VISIBLE) == sum("xu2025three" in one.source for one in known)
+
+
+@browser_only
+def test_the_ledger_is_whole_without_script_and_on_paper(chrome: Browser, address: str) -> None:
+    page = chrome.new_context(java_script_enabled=False).new_page()
+    page.goto(address + LEDGER)
+    assert page.locator(".afp-ledger tr[data-chapter]").count() == page.locator(".afp-dot").count()
+    assert page.locator(".afp-filter").count() == 0
+    page = Visit(chrome.new_context(), address, LEDGER).page
+    page.emulate_media(media="print")
+    assert page.locator(".afp-ledger tr[data-chapter]").evaluate_all(VISIBLE) == len(claims.registry())
+    assert not page.locator(".afp-filter").is_visible()
 
 
 # ---- builds that must fail ----

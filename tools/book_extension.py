@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import sys
 from importlib.metadata import files
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,10 @@ from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
-from sphinx.errors import ExtensionError
-from sphinx.util import logging
 
 from afp_utils import ledger
+from afp_utils.claims import ClaimError
 
-logger = logging.getLogger(__name__)
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
 
 
@@ -36,12 +35,13 @@ def settings(app: Sphinx, config: Config) -> None:
 
 
 def claims_hold(app: Sphinx) -> None:
-    """Refuse to build a book whose stored claims fail, are stale, missing or unknown."""
-    faults = ledger.faults(Path(app.srcdir) / "chapters")
-    for fault in faults:
-        logger.error(fault)
+    """Refuse to build a book whose stored claims fail, are stale, missing or unknown: a line for each, no traceback."""
+    try:
+        faults = ledger.faults(Path(app.srcdir) / "chapters")
+    except ClaimError as error:
+        faults = [str(error)]
     if faults:
-        raise ExtensionError(f"the ledger does not hold: {len(faults)} faults")
+        sys.exit("\n".join([*faults, f"the ledger does not hold: {len(faults)} faults"]))
 
 
 def address(app: Sphinx, docname: str, source: list[str]) -> None:
