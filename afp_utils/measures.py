@@ -13,7 +13,7 @@ from afp_utils._checks import checked, finite, nonnegative
 from afp_utils.trajectory import Observation
 
 ROUNDING = 1e-12
-"""Eigenvalues of a computed Gram matrix closer than this, relative to the largest, are one eigenvalue (or zero)."""
+"""What rounding can make of zero, relative to the largest: a gap between eigenvalues, an eigenvalue, a gradient."""
 
 
 @checked
@@ -72,8 +72,14 @@ def ntk_drift(seen: Observation) -> Float[Array, "run time"]:
 
     The cosine is that of the Frobenius inner product, so a mere change of scale is no drift. A tangent kernel that
     stays zero has not drifted (0); one that becomes or ceases to be zero has drifted fully (1).
+
+    Computed as half the squared distance of the normalised kernels, so that a drift far below the rounding of the
+    cosine is still a number (down to about 1e-30) and not noise.
     """
-    return 1.0 - _cosine(seen.tangent, seen.tangent[:, :1], both_zero=1.0)
+    now, then = _directions(seen.tangent), _directions(seen.tangent[:, :1])
+    half = np.sum((now - then) ** 2, axis=(-2, -1)) / 2
+    vanished = [np.all(at == 0, axis=(-2, -1)) for at in (now, then)]
+    return np.where(vanished[0] ^ vanished[1], 1.0, half)
 
 
 @checked
@@ -121,9 +127,7 @@ def effective_dimension(seen: Observation) -> Float[Array, "run time"]:
 
     Between 1 (one feature) and the rank of K (equal eigenvalues); 0 for features that vanish on the probe.
     """
-    trace = np.trace(seen.gram, axis1=-2, axis2=-1)
-    square = np.sum(seen.gram**2, axis=(-2, -1))
-    return np.divide(trace**2, square, out=np.zeros_like(trace), where=square > 0)
+    return np.trace(_directions(seen.gram), axis1=-2, axis2=-1) ** 2
 
 
 @checked
@@ -131,9 +135,15 @@ def agop_alignment(seen: Observation) -> Float[Array, "run time"]:
     """Cosine between the model's average gradient outer product and the target's on the probe. In [0, 1].
 
     agop = mean_k g(x_k) g(x_k)^T with g the predictor's gradient; the target's is the expected gradient outer product
-    (EGOP). A constant model, or a constant target, has alignment 0.
+    (EGOP). A constant model, or a constant target, has alignment 0. Constant is also what rounding makes of it: a
+    gradient smaller than `ROUNDING` times the largest, in mean square over the probe, among the target's and those of
+    all states of the run. (A network that is zero by antisymmetry has gradients of about 1e-16 times its weights.)
     """
-    return _cosine(agop(seen.gradient), agop(seen.probe.target_gradient), both_zero=0.0)
+    sizes = _size(seen.gradient), _size(seen.probe.target_gradient)
+    least = ROUNDING * np.maximum(sizes[0].max(axis=1, keepdims=True), sizes[1])
+    both = _directions(agop(_scaled(seen.gradient))), _directions(agop(_scaled(seen.probe.target_gradient)))
+    cosine = np.clip(np.sum(both[0] * both[1], axis=(-2, -1)), 0.0, 1.0)
+    return np.where((sizes[0] <= least) | (sizes[1] <= least), 0.0, cosine)
 
 
 @checked
@@ -152,13 +162,23 @@ MEASURES: dict[str, Callable[..., Array]] = {
 """Every measure by name; `consensus` also takes the rank of the features to compare."""
 
 
-def _cosine(first: Array, second: Array, *, both_zero: float) -> Array:
-    """Cosine of matrices in the Frobenius inner product; 0 if one of them vanishes, `both_zero` if both do."""
-    inner = np.sum(first * second, axis=(-2, -1))
-    one, two = np.linalg.norm(first, axis=(-2, -1)), np.linalg.norm(second, axis=(-2, -1))
-    scale = one * two
-    cosine = np.divide(inner, scale, out=np.zeros_like(inner), where=scale > 0)
-    return np.where((one == 0) & (two == 0), both_zero, np.clip(cosine, -1.0, 1.0))
+def _scaled(matrices: Array) -> Array:
+    """Each matrix over its largest entry, so that squares neither vanish nor overflow; a zero matrix stays zero."""
+    largest = np.abs(matrices).max(axis=(-2, -1), keepdims=True)
+    return np.divide(matrices, largest, out=np.zeros_like(matrices), where=largest > 0)
+
+
+def _directions(matrices: Array) -> Array:
+    """Each matrix over its Frobenius norm; a zero matrix stays zero."""
+    scaled = _scaled(matrices)
+    norms = np.linalg.norm(scaled, axis=(-2, -1), keepdims=True)
+    return np.divide(scaled, norms, out=np.zeros_like(scaled), where=norms > 0)
+
+
+def _size(gradient: Array) -> Array:
+    """Root of the mean square of the gradients at the points."""
+    largest = np.abs(gradient).max(axis=(-2, -1))
+    return largest * np.sqrt(np.sum(_scaled(gradient) ** 2, axis=(-2, -1)) / gradient.shape[-2])
 
 
 def _merge(levels: Array, gap: Array) -> Array:

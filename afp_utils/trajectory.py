@@ -66,7 +66,7 @@ class Probe:
     """Fixed points at which models are compared, with the target there.
 
     `x` is white, `x.T @ x / n = I`, so that a linear model's features keep their population geometry on finitely many
-    points. `noise` is the variance of one estimated coefficient, sigma^2 / sample size.
+    points. `noise` is the variance of one estimated coefficient: sigma^2 / sample size from white training points.
 
     Raises `ValueError` if `x` is not white, a value is not finite or the noise is negative.
     """

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,6 +10,7 @@ from jaxtyping import TypeCheckError
 
 from afp_utils.measures import (
     MEASURES,
+    ROUNDING,
     agop,
     agop_alignment,
     consensus,
@@ -17,7 +19,8 @@ from afp_utils.measures import (
     fem,
     ntk_drift,
 )
-from afp_utils.trajectory import Observation, Probe, observe, white
+from afp_utils.networks import gradient_flow, initial_network
+from afp_utils.trajectory import Observation, Probe, Trajectory, observe, white
 from tests.helpers import probe, run
 
 WORKED = np.array([4.0, 3.0, 2.0, 1.0]), np.array([0.1, 1.0, 0.05, 0.5]), 0.04
@@ -181,6 +184,31 @@ def test_fem_refuses_a_gram_matrix_that_is_not_positive():
         fem(sighting(gram[None, None]))
 
 
+@pytest.mark.parametrize(("apart", "value"), [(0.1, 0.2), (10.0, 0.11)])
+def test_fem_counts_eigenvalues_as_one_just_within_rounding(apart, value):
+    # together the pair costs .1 + .1, apart .1 and the .01 that is left out; `apart` in units of what is one eigenvalue
+    features = np.array([1.0, 1.0 - apart * ROUNDING * 2])
+    seen = sighting(2 * np.diag(features)[None, None], target=np.sqrt(2) * np.array([1.0, 0.1]), noise=0.1)
+    assert fem(seen)[0, 0] == pytest.approx(value)
+
+
+@pytest.mark.parametrize(("level", "value"), [(0.1, 4.1), (10.0, 0.2)])
+def test_fem_counts_an_eigenvalue_as_zero_just_within_rounding(level, value):
+    gram = 2 * np.diag([1.0, level * ROUNDING * 2])
+    seen = sighting(gram[None, None], target=np.sqrt(2) * np.array([1.0, 2.0]), noise=0.1)
+    assert fem(seen)[0, 0] == pytest.approx(value)
+
+
+def test_fem_forgives_the_rounding_of_a_gram_matrix_and_no_more():
+    fem(sighting(np.diag([1.0, -5e-9])[None, None]))
+    with pytest.raises(ValueError, match="gram must be positive semi-definite"):
+        fem(sighting(np.diag([1.0, -5e-8])[None, None]))
+
+
+def test_fem_of_features_that_vanish_is_the_energy_of_the_target():
+    np.testing.assert_allclose(fem(sighting(np.zeros((1, 1, 4, 4)))), [[1.0]])
+
+
 def test_drift_by_hand():
     first, second = np.diag([1.0, 0.0, 0.0]), np.diag([1.0, 1.0, 0.0])
     seen = sighting(np.stack([first, second, 5 * first, np.diag([0.0, 0, 2])])[None])
@@ -191,6 +219,14 @@ def test_drift_of_vanishing_kernels():
     zero, one = np.zeros((2, 2)), np.eye(2)
     np.testing.assert_array_equal(ntk_drift(sighting(np.stack([zero, zero, one])[None])), [[0, 0, 1]])
     np.testing.assert_allclose(ntk_drift(sighting(np.stack([one, zero])[None])), [[0, 1]], atol=1e-15)
+
+
+@pytest.mark.parametrize("change", [1e-3, 1e-8, 1e-12])
+def test_a_small_drift_is_a_number_and_not_rounding(change):
+    kernel, other = np.diag([1.0, 2.0, 3.0]), np.diag([1.0, 0.0, 0.0])
+    turned = np.stack([kernel, kernel + change * other])[None]
+    # half the square of the part of the change that is orthogonal to the kernel: 1 - 1/14, over |kernel|^2 = 14
+    assert ntk_drift(sighting(turned))[0, 1] == pytest.approx(change**2 * (1 - 1 / 14) / 28, rel=1e-2 + change)
 
 
 def test_consensus_by_hand():
@@ -207,6 +243,43 @@ def test_consensus_by_hand():
     np.testing.assert_allclose(consensus(seen, 1, 0.5)[:, 0], [0.5, 0.5, 1.0])
     # rank 2: the first two span the same plane; the third shares one direction of two with each
     np.testing.assert_allclose(consensus(seen, 2)[:, 0], [0.75, 0.75, 0.5])
+
+
+@pytest.mark.parametrize(("square", "share"), [(0.85, 0.0), (0.899, 0.0), (0.901, 1.0), (0.95, 1.0)])
+def test_consensus_asks_for_a_squared_cosine_of_nine_tenths(square, share):
+    """Unsquared, cosines from .9 on would do: .922, whose square is .85, must not."""
+    one, other = np.array([1.0, 0.0]), np.array([np.sqrt(square), np.sqrt(1 - square)])
+    seen = sighting(np.stack([np.outer(one, one), np.outer(other, other)])[:, None])
+    np.testing.assert_array_equal(consensus(seen, 1), [[share], [share]])
+
+
+def test_consensus_takes_the_threshold_itself():
+    one, other = np.array([1.0, 0.0]), np.array([0.6, 0.8])
+    seen = sighting(np.stack([np.outer(one, one), np.outer(other, other)])[:, None])
+    np.testing.assert_array_equal(consensus(seen, 1, 0.36), [[1.0], [1.0]])
+    np.testing.assert_array_equal(consensus(seen, 1, 0.37), [[0.0], [0.0]])
+
+
+def test_consensus_is_relative_to_the_larger_of_two_subspaces():
+    pair, single = np.diag([1.0, 1.0, 0.0]), np.diag([1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(consensus(sighting(np.stack([pair, single])[:, None]), 1), [[0.5], [0.5]])
+
+
+def test_consensus_averages_over_the_other_runs_at_each_time():
+    e = np.eye(3)
+    first, second = np.outer(e[0], e[0]), np.outer(e[1], e[1])
+    seen = sighting(np.stack([[first, first], [first, second], [second, first], [second, first]]))
+    np.testing.assert_allclose(consensus(seen, 1), [[1 / 3, 2 / 3], [1 / 3, 0], [1 / 3, 2 / 3], [1 / 3, 2 / 3]])
+
+
+def test_consensus_of_random_features_is_chance():
+    """In two dimensions a random pair of lines is within arccos(sqrt .9): 2 / pi of it. Pairs are independent by two."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(120, 2, 1))
+    seen = sighting((features @ features.swapaxes(1, 2))[:, None])
+    chance = 2 * np.arccos(np.sqrt(0.9)) / np.pi
+    spread = np.sqrt(chance * (1 - chance) / (120 * 119 / 2))
+    assert abs(consensus(seen, 1).mean() - chance) < 3 * spread
 
 
 def test_consensus_compares_subspaces_when_eigenvalues_tie():
@@ -288,6 +361,67 @@ def test_alignment_is_invariant_to_sign_and_scale_and_turns_with_the_input():
     )
     assert 0 < agop_alignment(first)[0, 0] < 1
     assert agop_alignment(other)[0, 0] == pytest.approx(agop_alignment(first)[0, 0])
+
+
+def antisymmetric(alpha, m=60, seed=0):
+    """A network whose neurons cancel in pairs, and a probe for it."""
+    x = white(np.random.default_rng(seed).normal(size=(30, 3)))
+    net = initial_network(m, 3, alpha, generator=torch.Generator().manual_seed(seed))
+    return net, Probe(x=x, target=x[:, 0], target_gradient=np.tile(np.eye(3)[0], (30, 1)), noise=0.1)
+
+
+@pytest.mark.parametrize("alpha", [1e-6, 0.1, 1.0, 100.0])
+@pytest.mark.parametrize("m", [4, 60, 1000])
+def test_a_network_that_is_zero_by_antisymmetry_has_alignment_zero(alpha, m):
+    net, at = antisymmetric(alpha, m)
+    assert np.abs(net.gradient(at.x)).max() > 0  # rounding, of some direction
+    only = Trajectory(time=np.zeros(1), risk=np.ones(1), states=(net,))
+    np.testing.assert_array_equal(agop_alignment(observe([only], at)), [[0.0]])
+
+
+def test_alignment_of_an_antisymmetric_network_starts_from_zero_and_grows():
+    net, at = antisymmetric(0.1)
+    seen = observe([gradient_flow(net, at.x, at.target, np.array([0.0, 0.1, 1.0]))], at)
+    assert agop_alignment(seen)[0, 0] == 0.0
+    assert (agop_alignment(seen)[0, 1:] > 0.3).all()
+
+
+@pytest.mark.parametrize(("size", "value"), [(1e-13, 0.0), (1e-11, 0.5), (1e11, 0.5), (1e13, 0.0)])
+def test_alignment_counts_as_constant_what_is_within_rounding_of_the_largest_gradient(size, value):
+    """A predictor beside the target, and, beyond 1e12, a target beside the predictor."""
+    gradient = size * np.ones((1, 1, 3, 2)) / np.sqrt(2)
+    assert agop_alignment(sighting(np.eye(3)[None, None], gradient=gradient))[0, 0] == pytest.approx(value)
+
+
+def test_alignment_counts_as_constant_what_is_within_rounding_of_a_later_state():
+    gradient = np.stack([1e-8 * np.ones((3, 2)), 1e5 * np.ones((3, 2))])
+    seen = sighting(np.tile(np.eye(3), (1, 2, 1, 1)), gradient=gradient[None])
+    np.testing.assert_allclose(agop_alignment(seen), [[0.0, 0.5]])
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-20, 1e20, 1e200])
+def test_no_measure_depends_on_the_scale_of_the_features(scale):
+    rng = np.random.default_rng(8)
+    features = rng.normal(size=(2, 2, 5, 3))
+    gram, gradient = features @ features.swapaxes(-1, -2), rng.normal(size=(2, 2, 5, 2))
+    plain = sighting(gram, gradient=gradient, target=rng.normal(size=5), target_gradient=rng.normal(size=(5, 2)))
+    at = plain.probe
+    slopes = Probe(x=at.x, target=at.target, target_gradient=scale * at.target_gradient, noise=at.noise)
+    scaled = sighting(scale * gram, gradient=scale * gradient, target=at.target, target_gradient=slopes.target_gradient)
+    for name, measure in MEASURES.items():
+        arguments = (2,) if name == "consensus" else ()
+        np.testing.assert_allclose(measure(scaled, *arguments), measure(plain, *arguments), rtol=1e-9, err_msg=name)
+        assert np.isfinite(measure(scaled, *arguments)).all()
+
+
+def test_measures_on_a_probe_of_one_point_and_one_dimension():
+    at = Probe(x=np.array([[-1.0]]), target=np.array([2.0]), target_gradient=np.array([[2.0]]), noise=0.5)
+    seen = observe([run([[3.0]], [[1.0]]), run([[1.0]], [[0.0]])], at)
+    np.testing.assert_allclose(fem(seen), [[0.5], [0.5]])
+    np.testing.assert_allclose(ntk_drift(seen), [[0], [0]])
+    np.testing.assert_allclose(consensus(seen, 1), [[1], [1]])
+    np.testing.assert_allclose(effective_dimension(seen), [[1], [1]])
+    np.testing.assert_allclose(agop_alignment(seen), [[1], [0]])
 
 
 def test_measures_are_listed_by_their_names_and_give_one_number_per_run_and_time():

@@ -40,6 +40,20 @@ def test_paths_shade_the_range(ax):
     assert (corners.min(), corners.max()) == (1, 5)
 
 
+@pytest.mark.parametrize(("length", "every"), [(2, 1), (8, 1), (15, 1), (16, 2), (80, 10)])
+def test_paths_have_about_eight_markers_whatever_their_length(ax, length, every):
+    plots.paths(ax, np.arange(float(length)), np.ones((2, length)))
+    assert ax.lines[0].get_markevery() == every
+
+
+def test_series_beyond_the_palette_begin_again(ax):
+    last = len(plots.COLOURS)
+    plots.paths(ax, X, RUNS, series=last + 1)
+    plots.simulation(ax, X, RUNS, series=last - 1)
+    assert (ax.lines[0].get_color(), ax.lines[0].get_marker()) == (plots.COLOURS[1], plots.MARKERS[1])
+    assert (ax.lines[1].get_color(), ax.lines[1].get_marker()) == (plots.COLOURS[-1], plots.MARKERS[-1])
+
+
 def test_slope_passes_through_its_anchor_with_its_exponent(ax):
     plots.slope(ax, X, 8.0, -0.5)
     np.testing.assert_allclose(ax.lines[0].get_ydata(), [8, 8 / np.sqrt(2), 4])

@@ -46,6 +46,26 @@ def test_probe_refuses_points_that_are_not_white():
         Probe(x=x, target=x[:, 0], target_gradient=x, noise=0.1)
 
 
+def test_probe_forgives_rounding_of_white_points_and_no_more():
+    x = np.sqrt(2) * np.eye(2)
+    for factor, refused in [(1 + 1e-9, False), (1 + 1e-7, True)]:
+        scaled = {"x": factor * x, "target": x[:, 0], "target_gradient": x, "noise": 0.0}
+        if refused:
+            with pytest.raises(ValueError, match="x must be white"):
+                Probe(**scaled)
+        else:
+            Probe(**scaled)
+
+
+def test_probe_refuses_values_that_are_not_finite():
+    x = np.sqrt(2) * np.eye(2)
+    for field in ("target", "target_gradient"):
+        good = {"x": x, "target": x[:, 0].copy(), "target_gradient": x.copy(), "noise": 0.1}
+        good[field].flat[1] = np.nan
+        with pytest.raises(ValueError, match=f"{field} must be finite, got nan"):
+            Probe(**good)
+
+
 @pytest.mark.parametrize("noise", [-0.1, np.nan, np.inf])
 def test_probe_refuses_bad_noise(noise):
     x = np.sqrt(2) * np.eye(2)
