@@ -241,7 +241,7 @@ def _invert(z: Array, eigenvalues: Array, times: Array, depth: int, b0: float) -
     left, middle, right = (np.take_along_axis(values, panel, axis=1) for values in (left, middle, right))
     bend, twist = 4 * middle - 3 * left - right, 2 * (left - 2 * middle + right)
     wanted = (np.clip(times, start, stop) - start) / PANEL
-    x = wanted * PANEL / (stop - start)
+    x = np.divide(wanted * PANEL, stop - start, out=np.zeros_like(wanted), where=stop > start)
     for _ in range(NEWTON):  # Newton's method on the integral of the parabola through the three values of the pace
         x -= (x * (left + x * (bend / 2 + x * twist / 3)) - wanted) / (left + x * (bend + x * twist))
     beta = end[:, None] * expit(first + PANEL * (panel + x))
