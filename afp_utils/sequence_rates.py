@@ -140,7 +140,7 @@ def monotone_risk(eigenvalues: Float[Array, " d"], truth: Float[Array, " d"], no
     """Least risk of any filter theta_j = h(lambda_j) z_j with h non-decreasing, in [0, 1] and h(0) = 0.
 
     min over h of sum (1 - h)^2 theta*^2 + noise h^2: isotonic regression on theta*^2 / (theta*^2 + noise) with weights
-    theta*^2 + noise, tied eigenvalues pooled. This book; between one half of the FEM and the FEM.
+    theta*^2 + noise, tied eigenvalues pooled, as Beran & Dümbgen (1998) fit monotone weights. Between one half of the FEM and the FEM.
 
     Raises `ValueError` for a negative eigenvalue, a noise that is not positive, or a value that is not finite.
     """
