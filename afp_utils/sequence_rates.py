@@ -67,9 +67,9 @@ def expected_risk(
 ) -> Float[Array, " time"]:
     """Expected risk of the adaptive flow on a power-law problem, summed over all coordinates up to `law.size`.
 
-    The sum over the signal is that of its energy, known exactly as a zeta function, plus what the estimate changes,
-    which vanishes far out. How far, in coordinates and in standard deviations of the noise, grows with the time: the
-    sums are widened until their ends and their steps matter to less than 1 % of the risk.
+    The first signals are summed one by one, the others over the logarithm of their index; the energy of those too far
+    out to be learned is a zeta function. How far, in coordinates and in standard deviations of the noise, grows with
+    the time: the sums are widened until their ends and their steps matter to less than 1 % of the risk.
 
     Raises `ValueError` as `gradient_flow` does, for a negative noise, and for times so late that the widest sums do not
     suffice (the mean is then made by noise of more than 30 standard deviations, or by coordinates without end).
