@@ -13,12 +13,29 @@ from scipy.special import zeta
 from afp_utils._checks import checked, finite, increasing, nonnegative, positive
 from afp_utils.sequence import Diagonal, gradient_flow
 
-REACH = ((8, 10, 9), (16, 10, 30), (32, 20, 60))
-"""How far the sums go, step by step: standard deviations of the noise, nodes in each, decades of the eigenvalues."""
+REACH = ((8, 10, 9, 1e6), (16, 10, 45, 1e11), (32, 20, 90, 1e16))
+"""How far the sums go, by steps: standard deviations of the noise, nodes in each, decades of eigenvalues, signals."""
+HEAD = 32
+"""Terms of a sum that are added one by one."""
+PANEL = 2.5
+"""Width of a panel in the logarithm of the index, before any is halved; half a panel is never below `NARROWEST`."""
+NARROWEST = 0.01
+NODES = np.cos(np.pi * np.arange(17) / 16)
+"""Nodes of a panel, on [-1, 1], from right to left. Every other one makes the coarser rule."""
 BEYOND = 10
 """What lies beyond the ends of a sum is taken to be at most this many times its last unit."""
 TOLERANCE = 0.01
 """Relative error of a risk above which a sum is widened, and at the end refused."""
+
+
+def _clenshaw_curtis(nodes: Array) -> Array:
+    """Weights on Chebyshev nodes that integrate every polynomial through them over [-1, 1]."""
+    degree = np.arange(len(nodes))
+    moments = np.where(degree % 2 == 0, 2 / (1 - (degree - degree % 2) ** 2.0), 0.0)
+    return np.linalg.solve(np.polynomial.chebyshev.chebvander(nodes, len(nodes) - 1).T, moments)
+
+
+WEIGHTS, COARSE = _clenshaw_curtis(NODES), _clenshaw_curtis(NODES[::2])
 
 
 @checked
@@ -50,9 +67,9 @@ def expected_risk(
 ) -> Float[Array, " time"]:
     """Expected risk of the adaptive flow on a power-law problem, summed over all coordinates up to `law.size`.
 
-    The sum over the signal is that of its energy, known exactly as a zeta function, plus what the estimate changes,
-    which vanishes far out. How far, in coordinates and in standard deviations of the noise, grows with the time: the
-    sums are widened until their ends and their steps matter to less than 1 % of the risk.
+    The first signals are summed one by one, the others over the logarithm of their index; the energy of those too far
+    out to be learned is a zeta function. How far, in coordinates and in standard deviations of the noise, grows with
+    the time: the sums are widened until their ends and their steps matter to less than 1 % of the risk.
 
     Raises `ValueError` as `gradient_flow` does, for a negative noise, and for times so late that the widest sums do not
     suffice (the mean is then made by noise of more than 30 standard deviations, or by coordinates without end).
@@ -99,7 +116,7 @@ def coordinate_risk(
 
     Raises `ValueError` as `gradient_flow` does, for a negative noise, and for times too late for the widest grid.
     """
-    for reach, per_unit, _ in REACH:
+    for reach, per_unit, *_ in REACH:
         risk, coarse, ends = _averaged(truth, eigenvalues, noise, times, depth, b0, reach, per_unit)
         sure = np.abs(coarse - risk) + BEYOND * ends <= TOLERANCE * risk
         if sure.all():
@@ -123,7 +140,7 @@ def monotone_risk(eigenvalues: Float[Array, " d"], truth: Float[Array, " d"], no
     """Least risk of any filter theta_j = h(lambda_j) z_j with h non-decreasing, in [0, 1] and h(0) = 0.
 
     min over h of sum (1 - h)^2 theta*^2 + noise h^2: isotonic regression on theta*^2 / (theta*^2 + noise) with weights
-    theta*^2 + noise, tied eigenvalues pooled. This book; between one half of the FEM and the FEM.
+    theta*^2 + noise, tied eigenvalues pooled, as Beran & Dümbgen (1998) fit monotone weights. Between one half of the FEM and the FEM.
 
     Raises `ValueError` for a negative eigenvalue, a noise that is not positive, or a value that is not finite.
     """
@@ -156,40 +173,66 @@ def _averaged(
 
 
 def _summed(law: PowerLaw, times: Array, risk: Callable[[Array, Array, int, int], Array]) -> Array:
-    """Sum of risk(truth, eigenvalues): noise alone everywhere, plus at each signal its energy and the difference."""
-    last = _signals(law)
-    energy = zeta(law.p + 1) - (0.0 if math.isinf(last) else zeta(law.p + 1, last + 1))
-    for reach, per_unit, decades in REACH:
-        far = max(1e9, 10 ** (decades / law.gamma))
-        k, count = _series(law.size, far)
-        noise = risk(np.zeros_like(k), k**-law.gamma, reach, per_unit)
-        j, each = _series(last, far ** (1 / law.q))
-        truth, eigenvalues = j ** (-(law.p + 1) / 2), np.floor(j**law.q + 0.5) ** -law.gamma
-        changed = risk(truth, eigenvalues, reach, per_unit) - risk(np.zeros_like(j), eigenvalues, reach, per_unit)
-        changed[:2] -= truth**2
+    """Sum of risk(truth, eigenvalues): noise alone everywhere, plus what each signal changes, plus the signals far out.
 
-        total, coarse, ends = noise @ count + changed @ each
-        rest = BEYOND * (np.abs(ends) + _unit(k, noise, law.size) + _unit(j, changed, last))
-        sure = np.abs(coarse - total) + rest <= TOLERANCE * (energy + total)
+    The energy of signals beyond the reach, which the estimate does not change, is a zeta function. Nothing is summed
+    that cancels: a risk far below the energy of the target would drown in the error of the sum.
+    """
+    last = _signals(law)
+    for reach, per_unit, decades, signals in REACH:
+
+        def noise(k: Array, reach: int = reach, per_unit: int = per_unit) -> Array:
+            return risk(np.zeros_like(k), k**-law.gamma, reach, per_unit)
+
+        def changed(j: Array, reach: int = reach, per_unit: int = per_unit) -> Array:
+            truth, eigenvalues = j ** (-(law.p + 1) / 2), _position(j, law.q) ** -law.gamma
+            return risk(truth, eigenvalues, reach, per_unit) - risk(np.zeros_like(j), eigenvalues, reach, per_unit)
+
+        far, farthest = min(law.size, 10 ** max(9, decades / min(law.gamma, 2))), min(last, signals)
+        alone, step_alone, end_alone = _total(noise, far)
+        extra, step_extra, end_extra = _total(changed, farthest)
+        untouched = zeta(law.p + 1, farthest + 1) - (0.0 if math.isinf(last) else zeta(law.p + 1, last + 1))
+        (total, coarse, ends), step = alone + extra, step_alone + step_extra
+        unit = far * np.abs(end_alone) * (far < 0.9 * law.size)
+        unit += farthest * np.abs(end_extra - farthest ** -(law.p + 1)) * (farthest < 0.9 * last)
+        risks = untouched + total
+        sure = np.abs(coarse - total) + step + BEYOND * (np.abs(ends) + unit) <= TOLERANCE * risks
         if sure.all():
-            return energy + total
+            return risks
     raise _too_late(times, sure)
 
 
-def _series(last: float, far: float) -> tuple[Array, Array]:
-    """Nodes and weights for the sum of a smooth function over 1..min(last, far): 32 terms, then Gauss in log j."""
-    head = np.arange(1.0, min(last, 32) + 1)
-    if last <= 32:
-        return head, np.ones_like(head)
-    low, high = math.log(32.5), math.log(max(min(last, far), 33) + 0.5)
-    node, weight = np.polynomial.legendre.leggauss(math.ceil(2.3 * (high - low)) + 4)
-    tail = np.exp(low + (high - low) * (node + 1) / 2)
-    return np.append(head, tail), np.append(np.ones_like(head), weight * tail * (high - low) / 2)
+def _total(terms: Callable[[Array], Array], last: float) -> tuple[Array, Array, Array]:
+    """Sum of terms(j), smooth in log j, over j = 1..last: what it comes to, its error by time, and the last term.
+
+    32 terms one by one, then the integral from 32 1/2 to last + 1/2, less one part in 24 of what the slope changes, as
+    Euler and Maclaurin have it for midpoints. Panels in log j by Clenshaw and Curtis's rule; a panel is halved as long
+    as half of its nodes would not have been enough.
+    """
+    head = terms(np.arange(1.0, min(last, HEAD) + 1))
+    total, error, end = head.sum(axis=-1), np.zeros(head.shape[1]), head[0, :, -1]
+    if last <= HEAD:
+        return total, error, end
+    edges = np.linspace(math.log(HEAD + 0.5), math.log(last + 0.5), math.ceil(math.log(last / HEAD) / PANEL) + 1)
+    beside = terms(np.array([HEAD, HEAD + 1.0, last, last + 1]))
+    total, end = total + (beside[..., 1] - beside[..., 0] - beside[..., 3] + beside[..., 2]) / 24, beside[0, :, 2]
+    left, half, scale = edges[:-1], np.diff(edges) / 2, np.abs(head[0]).sum(axis=-1)
+    while len(left):
+        j = np.exp(left + half + half * NODES[:, None])  # node, panel
+        values = terms(j.ravel()).reshape(*head.shape[:2], *j.shape) * (j * half)
+        if len(left) == len(edges) - 1:
+            scale = scale + np.abs(np.einsum("n,tnp->t", WEIGHTS, values[0]))
+        fine, coarse = np.einsum("n,ctnp->ctp", WEIGHTS, values), np.einsum("n,tnp->tp", COARSE, values[0, :, ::2])
+        off = np.abs(fine[0] - coarse)
+        rough = (off > TOLERANCE / 100 * scale[:, None]).any(axis=0) & (half > NARROWEST)
+        total, error = total + fine[..., ~rough].sum(axis=-1), error + off[:, ~rough].sum(axis=-1)
+        left, half = np.concatenate([left[rough], (left + half)[rough]]), np.tile(half[rough] / 2, 2)
+    return total, error, end
 
 
-def _unit(k: Array, terms: Array, last: float) -> Array:
-    """Size of the terms in the last unit of log k, if the last coordinate lies beyond the last node."""
-    return k[-1] * np.abs(terms[0, :, -1]) * (k[-1] < 0.9 * last)
+def _position(j: Array, q: float) -> Array:
+    """Where the signals sit, floor(j^q + 1/2); between them, and far out, j^q."""
+    return np.where(j <= HEAD, np.floor(j**q + 0.5), j**q)
 
 
 def _too_late(times: Array, sure: Array) -> ValueError:

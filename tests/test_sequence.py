@@ -1,13 +1,16 @@
 """The over-parameterised sequence model: both solutions against a stiff solver, laws, the protocol, refusals."""
 
+import itertools
 import time
 
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jaxtyping import TypeCheckError
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
 
 from afp_utils import sequence
 from afp_utils.measures import feature_error_measure, fem, ntk_drift
@@ -80,6 +83,79 @@ def test_vanilla_flow_agrees_with_a_solver():
     expected = solve_ivp(lambda _, y: eigenvalues * (z - y), (0, 7), 0 * z, t_eval=[0.3, 7], rtol=1e-10, atol=1e-13)
     np.testing.assert_allclose([state.theta for state in path.states], expected.y.T, rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(path.states[1].a * path.states[1].beta, path.states[1].theta, rtol=1e-15)
+
+
+def test_closed_form_is_exact_to_rounding_in_every_corner():
+    digits = mpmath.MPContext()
+    digits.dps = 700
+    for eigenvalue, z, t in itertools.product(
+        (1e-300, 1e-30, 1e-8, 0.3, 1e4), (1e-12, 0.02, 1.7, 1e3), (1e-9, 0.4, 40.0)
+    ):
+        lam, signal, time = map(digits.mpf, (eigenvalue, z, t))
+        rate = digits.sqrt(lam**2 + 4 * signal**2)
+        fade = digits.exp(-rate * time)
+        y = 1 + 4 * signal * (1 - fade) / (rate + lam - 2 * signal + (rate - lam + 2 * signal) * fade)
+        state = one(z, eigenvalue, t)
+        assert state.theta[0] == pytest.approx(float(lam * (y - 1 / y) / 4), rel=1e-13)
+        assert state.eigenvalues[0] == pytest.approx(float(lam * (y + 1) ** 2 / (4 * y)), rel=1e-13)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4])
+@pytest.mark.parametrize("b0", [1e-4, 0.03, 1.0, 20.0])
+@pytest.mark.parametrize("eigenvalue", [1e-12, 1e-4, 1.0, 100.0])
+def test_deep_flow_is_that_of_a_time_off_by_the_stated_error(depth, b0, eigenvalue):
+    z = 0.9
+
+    def factor(s):
+        return np.sqrt(eigenvalue + s**2) * (b0**2 + depth * s**2) ** (depth / 2)
+
+    def reached(beta):
+        nodes = np.append(0.0, np.geomspace(1e-6 * min(beta, b0, eigenvalue**0.5), beta, 60))
+        return sum(
+            quad(lambda s: 1 / (factor(s) * (z - factor(s) * s)), *piece, epsrel=1e-11)[0]
+            for piece in itertools.pairwise(nodes)
+        )
+
+    end = np.exp(brentq(lambda x: x + np.log(factor(np.exp(x)) / z), -60, 5, xtol=1e-14))
+    times = np.unique([reached(share * end) for share in (1e-9, 1e-4, 0.03, 0.3, 0.5, 0.8, 0.97)])
+    path = sequence.gradient_flow(np.array([z]), np.array([eigenvalue]), times, depth=depth, b0=b0)
+    for t, state in zip(path.time, path.states):
+        assert reached(state.beta[0]) == pytest.approx(t, rel=1e-5)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_halving_the_panels_shows_the_stated_error_and_no_more(depth, monkeypatch):
+    z, eigenvalues = np.array([0.03, 0.4, 2.0]), np.array([1e-6, 0.01, 0.5])
+    times = np.geomspace(1.0, 3e4, 40)
+    coarse = sequence.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
+    monkeypatch.setattr(sequence, "PANEL", sequence.PANEL / 8)
+    fine = sequence.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
+    off = max(np.abs(a.theta / b.theta - 1).max() for a, b in zip(coarse.states, fine.states))
+    assert 1e-9 < off < 3e-5
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_newtons_steps_have_converged(depth, monkeypatch):
+    z, eigenvalues, times = np.array([0.8, 0.1]), np.array([1e-5, 0.2]), np.geomspace(0.1, 3e4, 300)
+    found = {}
+    for steps in (1, sequence.NEWTON, 12):
+        monkeypatch.setattr(sequence, "NEWTON", steps)
+        path = sequence.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
+        found[steps] = np.stack([state.theta for state in path.states])
+    np.testing.assert_allclose(found[4], found[12], rtol=1e-12)
+    assert np.abs(found[1] / found[12] - 1).max() > 1e-9
+
+
+def test_half_time_is_exact_over_the_range_of_doubles():
+    digits = mpmath.MPContext()
+    digits.dps = 500
+    for eigenvalue, z in itertools.product((1e-200, 1e-12, 0.7, 1e5), (1e-6, 0.3, 50.0)):
+        lam, signal = digits.mpf(eigenvalue), digits.mpf(z)
+        rate, grown = digits.sqrt(lam**2 + 4 * signal**2), digits.exp(digits.asinh(signal / lam)) - 1
+        rest, fading = rate + lam - 2 * signal, rate - lam + 2 * signal
+        expected = digits.log((4 * signal + grown * fading) / (4 * signal - grown * rest)) / rate
+        got = sequence.half_time(np.array([z]), np.array([eigenvalue]))[0]
+        assert got == pytest.approx(float(expected), rel=1e-11)
 
 
 # ---- laws ----
@@ -211,6 +287,9 @@ def test_tangent_is_the_kernel_of_the_parameter_gradients(depth):
     x = np.array([[1.5], [-2.0]])
     np.testing.assert_allclose(state.tangent(x), np.sum(np.square(slopes)) * x @ x.T, rtol=1e-8)
     np.testing.assert_allclose(state.gram(x), slopes[2] ** 2 * x @ x.T, rtol=1e-8)
+    lazy = sequence.vanilla_flow(np.array([0.8]), np.array([0.3]), np.array([2.0])).states[0]
+    np.testing.assert_allclose(lazy.tangent(x), 0.3 * x @ x.T, rtol=1e-14)
+    assert state.tangent(x)[0, 0] > 0 > state.tangent(x)[0, 1]
 
 
 def test_states_answer_the_protocol_and_gradient_is_that_of_predict():
