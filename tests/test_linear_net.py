@@ -624,8 +624,8 @@ def test_one_direction_agrees_with_the_flow_in_all_directions():
         across = np.eye(4) - np.outer(direction, direction)
         np.testing.assert_allclose(one.w @ across, w @ across, atol=1e-14)
     for one, two in zip(path.states, other.states):  # the accuracy that the docstring states
-        assert np.abs(one.w - two.w).max() < 5e-9
-        assert np.abs(one.u - two.u).max() < 5e-9
+        assert np.abs(one.w - two.w).max() < 2e-10
+        assert np.abs(one.u - two.u).max() < 2e-10
     slopes = linear_net.exact(given, u, w @ direction, times).slope
     np.testing.assert_allclose([state.theta @ direction for state in path.states], slopes, rtol=1e-12)
 
