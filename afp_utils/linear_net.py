@@ -89,9 +89,9 @@ class Invariants:
 def exact(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], times: Float[Array, " time"]) -> Solution:
     """Gradient flow u' = eta_u gamma r w, w' = eta_w gamma r u with r = C - gamma A u . w, in closed form. This book.
 
-    With e = sqrt(eta_u eta_w), p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2, P = |p|^2, Q = |q|^2 and E = exp(-2 kappa t):
-    p(t) = p sqrt(z), q(t) = q / sqrt(z), z = [alpha (1-E) + k_+ + k_- E] / [delta (1-E) + k_- + k_+ E], where
-    alpha, delta = 2 gamma^2 A (Q, P), beta = gamma e C, kappa^2 = beta^2 + alpha delta, k_+- = kappa +- beta.
+    With eta = sqrt(eta_u eta_w), p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2, P = |p|^2, Q = |q|^2, l = exp(-2 kappa t):
+    p(t) = p sqrt(z), q(t) = q / sqrt(z), z = [k_q (1-l) + k_+ + k_- l] / [k_p (1-l) + k_- + k_+ l], where
+    k_p, k_q = 2 gamma^2 A (P, Q), beta = gamma eta C, kappa^2 = beta^2 + k_p k_q, k_+- = kappa +- beta.
 
     Times may include 0 and infinity. Relative error about 1e-15 for weights (as vectors) and tangent kernel; for slope and
     alignment a few 1e-14, and more where they pass zero. Squared lengths must stay between 1e-300 and 1e300.
@@ -121,23 +121,23 @@ def limit(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> Sol
 def time_to_slope(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], slope: float) -> float:
     """When gradient flow reaches a slope: `exact` solved for the time; infinity for the last slope.
 
-    exp(2 kappa t) = 1 + 2 kappa (z - 1) / [(delta + k_-) (z_inf - z)], z being that of the slope. This book.
+    exp(2 kappa t) = 1 + 2 kappa (z - 1) / [(k_p + k_-) (z_inf - z)], z being that of the slope. This book.
 
     Raises `ValueError` for a slope that is not on the way.
     """
     start = _Start.of(problem, u, w)
-    x, end = slope * start.e / start.gamma, start.end
+    x, end = slope * start.eta / start.gamma, start.end
     if not min(start.x, end) <= x <= max(start.x, end):
-        way = f"between {start.x * start.gamma / start.e:.6g} and {end * start.gamma / start.e:.6g}"
+        way = f"between {start.x * start.gamma / start.eta:.6g} and {end * start.gamma / start.eta:.6g}"
         raise ValueError(f"slope must lie on the way, {way}, got {slope}")
     if x in (start.x, end):
         return 0.0 if x == start.x else math.inf
     if start.big_p == 0:  # w -> -w exchanges p with q
         mirror = replace(problem, cross_moment=-problem.cross_moment)
         return time_to_slope(mirror, u, -w, -slope)
-    z, last = start.z_at(x), (start.alpha + start.plus) / (start.delta + start.minus)
+    z, last = start.z_at(x), (start.k_q + start.plus) / (start.k_p + start.minus)
     left = (end - x) / (start.big_p + (start.big_q / (z * last) if start.big_q > 0 else 0.0))
-    y = (x - start.x) / (start.big_p + start.big_q / z) / ((start.delta + start.minus) * left)
+    y = (x - start.x) / (start.big_p + start.big_q / z) / ((start.k_p + start.minus) * left)
     pace = 2 * start.kappa
     return math.log1p(pace * y) / (pace * start.gamma) if pace > 0 else y / start.gamma
 
@@ -208,7 +208,7 @@ class _Start:
 
     gamma: float
     ratio: float
-    e: float
+    eta: float
     u: Array
     w: Array
     p: Array
@@ -219,8 +219,8 @@ class _Start:
     x_star: float
     pull: float
     slip: float
-    alpha: float
-    delta: float
+    k_q: float
+    k_p: float
     kappa: float
     plus: float
     minus: float
@@ -228,12 +228,12 @@ class _Start:
     @classmethod
     def of(cls, problem: Problem, u: Array, w: Array) -> "_Start":
         root_u, root_w = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w)
-        e, gamma, second = root_u * root_w, problem.gamma, problem.second_moment
+        eta, gamma, second = root_u * root_w, problem.gamma, problem.second_moment
         p, q = parts(problem, u, w)
         big_p, big_q = (float(half @ half) * bool(half @ half > NOTHING) for half in (p, q))
         p, q = p * bool(big_p), q * bool(big_q)
         product = float(u @ w)
-        beta, cross = e * problem.cross_moment, 2 * gamma * second * math.sqrt(big_p) * math.sqrt(big_q)
+        beta, cross = eta * problem.cross_moment, 2 * gamma * second * math.sqrt(big_p) * math.sqrt(big_q)
         kappa = math.hypot(beta, cross)
         more = kappa + abs(beta)
         less = cross * (cross / more) if more > 0 else 0.0  # the conjugate: kappa - |beta| would cancel
@@ -241,19 +241,19 @@ class _Start:
         return cls(
             gamma=gamma,
             ratio=root_u / root_w,
-            e=e,
+            eta=eta,
             u=u,
             w=w,
             p=p / root_w,
             q=q / root_w,
             big_p=big_p,
             big_q=big_q,
-            x=e * product,
-            x_star=e * problem.cross_moment / (gamma * second),
-            pull=e * (problem.cross_moment - gamma * second * product),
-            slip=e * math.sqrt(_area(u, w)),
-            alpha=2 * gamma * second * big_q,
-            delta=2 * gamma * second * big_p,
+            x=eta * product,
+            x_star=eta * problem.cross_moment / (gamma * second),
+            pull=eta * (problem.cross_moment - gamma * second * product),
+            slip=eta * math.sqrt(_area(u, w)),
+            k_q=2 * gamma * second * big_q,
+            k_p=2 * gamma * second * big_p,
             kappa=kappa,
             plus=plus,
             minus=minus,
@@ -286,26 +286,26 @@ def _area(u: Array, w: Array) -> float:
 
 
 def _evolve(start: _Start, times: Array) -> tuple[Array, Array, Array, Array]:
-    """z - 1, z, X = e u . w and X* - X at each time, each without cancellation."""
+    """z - 1, z, X = eta u . w and X* - X at each time, each without cancellation."""
     with np.errstate(divide="ignore", over="ignore"):
         if start.kappa == 0:  # zero target, and at most one of P and Q is not zero: algebraic
-            if start.delta > 0:
-                gain = -1 / (1 + 1 / (start.gamma * start.delta * times))
-                z = 1 / (1 + start.gamma * start.delta * times)
+            if start.k_p > 0:
+                gain = -1 / (1 + 1 / (start.gamma * start.k_p * times))
+                z = 1 / (1 + start.gamma * start.k_p * times)
             else:
-                gain = start.gamma * start.alpha * times if start.alpha > 0 else np.zeros_like(times)
+                gain = start.gamma * start.k_q * times if start.k_q > 0 else np.zeros_like(times)
                 z = 1 + gain
         else:
             clock = -2 * start.gamma * start.kappa * times
             left, done = np.exp(clock), -np.expm1(clock)
-            top = start.alpha * done + start.plus + start.minus * left
-            bottom = start.delta * done + start.minus + start.plus * left
+            top = start.k_q * done + start.plus + start.minus * left
+            bottom = start.k_p * done + start.minus + start.plus * left
             gain, z = 2 * start.pull * (done / bottom), top / bottom
         if start.big_p == 0 or start.big_q == 0:
             x = start.big_p * z if start.big_p > 0 else -start.big_q / z
             return gain, z, x, start.x_star - x
-    last = (start.alpha + start.plus) / (start.delta + start.minus)
-    tail = (start.big_p + start.big_q / (z * last)) / (start.delta + start.minus)
+    last = (start.k_q + start.plus) / (start.k_p + start.minus)
+    tail = (start.big_p + start.big_q / (z * last)) / (start.k_p + start.minus)
     rest = 4 * start.kappa * start.pull * (left / bottom) * tail
     grown, faded = start.big_p * z, start.big_q / z
     # three forms of X, with rounding errors in proportion to X0, X* and P z + Q / z: the smallest wins
@@ -315,7 +315,7 @@ def _evolve(start: _Start, times: Array) -> tuple[Array, Array, Array, Array]:
 
 def _solution(problem: Problem, start: _Start, time: Array, gain: Array, z: Array, x: Array, rest: Array) -> Solution:
     u, w = _weights(start, gain, z)
-    scale = start.gamma / start.e
+    scale = start.gamma / start.eta
     with np.errstate(divide="ignore", invalid="ignore"):
         both = np.where(start.big_p > 0, start.big_p * z, 0.0) + np.where(start.big_q > 0, start.big_q / z, 0.0)
     return Solution(

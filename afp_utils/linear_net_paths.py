@@ -27,7 +27,7 @@ def at_slope(
 ) -> tuple[Float[Array, "slope m"], Float[Array, "slope m"]]:
     """Weights u and w at given slopes: the path that gradient flow takes under every loss, whatever its clock.
 
-    p(t) = p sqrt(z) and q(t) = q / sqrt(z) with the z > 0 at which P z - Q / z = e slope / gamma. This book.
+    p(t) = p sqrt(z) and q(t) = q / sqrt(z) with the z > 0 at which P z - Q / z = eta slope / gamma. This book.
 
     Raises `ValueError` for a slope that the path never has: one of the wrong sign if P or Q is zero.
     """
@@ -52,22 +52,25 @@ def time_under_loss(
     """When gradient flow under another loss L reaches a slope, given its force -dL/dslope as a function of the slope.
 
     The slope's velocity is tangent * force, so t = integral of dslope / (tangent force) from the first slope on, with
-    tangent = 2 gamma^2 sqrt(X^2 + 4 P Q), X = e slope / gamma. Only the force sees the data. This book.
+    tangent = 2 gamma^2 sqrt(X^2 + 4 P Q), X = eta slope / gamma. Only the force sees the data. This book.
 
-    Raises `ValueError` if the force does not drive the slope there.
+    Raises `ValueError` if the force does not drive the slope there, or if no path from this start has that slope.
     """
     finite(slope=slope)
     p, q = parts(problem, u, w)
-    first, e = float(problem.gamma * (u @ w)), math.sqrt(problem.eta_u * problem.eta_w)
+    first, eta = float(problem.gamma * (u @ w)), math.sqrt(problem.eta_u * problem.eta_w)
+    if slope == first:
+        return 0.0
+    at_slope(problem, u, w, np.array([slope]))  # refuses a slope that the path never has
     area = 2 * math.sqrt(p @ p) * math.sqrt(q @ q)
 
     def slowness(at: float) -> float:
-        velocity = 2 * problem.gamma**2 * math.hypot(e * at / problem.gamma, area) * force(at)
+        velocity = 2 * problem.gamma**2 * math.hypot(eta * at / problem.gamma, area) * force(at)
         if not velocity * (slope - first) > 0:
             raise ValueError(f"force must drive the slope from {first:.6g} to {slope}, got {force(at)} at {at:.6g}")
         return 1 / velocity
 
-    return quad(slowness, first, slope, epsabs=0, epsrel=1e-11, limit=200)[0] if slope != first else 0.0
+    return quad(slowness, first, slope, epsabs=0, epsrel=1e-11, limit=200)[0]
 
 
 @checked
@@ -77,18 +80,18 @@ def gradient_descent(
     """Gradient descent with step 1 (step sizes are in the rates): one step for each entry of `noise`, zero or not.
 
     In step k the cross moment is C + noise_k, as for labels with noise. In the two parts of the weights a step is
-    exactly p -> (1 + g) p, q -> (1 - g) q with g = e gamma r; so P Q and the area shrink by (1 - g^2)^2. This book.
+    exactly p -> (1 + g) p, q -> (1 - g) q with g = eta gamma r; so P Q and the area shrink by (1 - g^2)^2. This book.
 
     A run that diverges ends in infinities or nan, without a warning. Raises `ValueError` if an input is not finite.
     """
     finite(noise=noise)
     p, q = parts(problem, u, w)
     root_u, root_w, gamma = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w), problem.gamma
-    e, big_p, big_q = root_u * root_w, float(p @ p), float(q @ q)
+    eta, big_p, big_q = root_u * root_w, float(p @ p), float(q @ q)
     grow, fade, gain = [1.0], [1.0], []
-    x = e * float(u @ w)
+    x = eta * float(u @ w)
     for extra in noise.tolist():
-        g = gamma * (e * (problem.cross_moment + extra) - gamma * problem.second_moment * x)
+        g = gamma * (eta * (problem.cross_moment + extra) - gamma * problem.second_moment * x)
         gain.append(g)
         grow.append(grow[-1] * (1 + g))
         fade.append(fade[-1] * (1 - g))

@@ -406,11 +406,54 @@ def test_squared_loss_has_the_clock_of_the_closed_form():
         when = linear_net_paths.time_under_loss(
             given, u, w, float(at.slope[0]), lambda s, g=given: g.cross_moment - g.second_moment * s
         )
-        assert when == pytest.approx(0.7, rel=1e-8)
+        assert when == pytest.approx(0.7, rel=1e-11)
         u_at, w_at = linear_net_paths.at_slope(given, u, w, at.slope)
         np.testing.assert_allclose(u_at, at.u, rtol=1e-10, atol=1e-10 * np.abs(at.u).max())
         np.testing.assert_allclose(w_at, at.w, rtol=1e-10, atol=1e-10 * np.abs(at.w).max())
     assert linear_net_paths.time_under_loss(CANONICAL, U, W, float(0.8 * (U @ W)), lambda s: 1.0) == 0.0
+    assert linear_net_paths.time_under_loss(CANONICAL, 0 * U, 0 * W, 0.0, lambda s: 1.0) == 0.0
+
+
+def test_the_clock_is_right_over_many_orders_of_magnitude():
+    """From a tiny start the slowness varies by ten powers of ten on the way: a coarse quadrature would miss its peak."""
+    given, u, w = CASES["tiny start"]
+    when = linear_net.time_to_slope(given, u, w, 0.5)
+    assert linear_net_paths.time_under_loss(given, u, w, 0.5, lambda s: 1 - s) == pytest.approx(when, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "force",
+    [lambda s: 0.0, lambda s: -0.0, lambda s: -1.0, lambda s: 0.2 - s, lambda s: math.nan, lambda s: max(0.1 - s, 0.0)],
+)
+def test_a_force_that_does_not_drive_the_slope_there_is_refused(force):
+    """No force, the wrong sign, a minimum on the way, not a number, none from some slope on."""
+    with pytest.raises(ValueError, match="force must drive the slope from -0.16 to 0.4"):
+        linear_net_paths.time_under_loss(CANONICAL, U, W, 0.4, force)
+
+
+@pytest.mark.parametrize(("u", "w", "slope"), [(U, -U, 0.1), (U, -U, 0.0), (U, U, -0.1), (0 * U, 0 * U, 0.1)])
+def test_a_slope_that_no_loss_can_reach_is_refused(u, w, slope):
+    with pytest.raises(ValueError, match="slopes must be on the path of the start"):
+        linear_net_paths.time_under_loss(problem(), u, w, slope, lambda s: 1.0 if slope > -0.1 else -1.0)
+
+
+def test_a_step_lowers_the_height_unless_it_is_very_long():
+    """The factor (1 - g^2)^2 is below one just if g^2 < 2."""
+    for gain, lowers in ((0.3, True), (1.3, True), (1.5, False)):
+        given = problem(cross_moment=gain, target_moment=9.0)
+        run = linear_net_paths.gradient_descent(given, np.array([1.0, 0.0]), np.array([0.0, 1.0]), np.zeros(1))
+        assert run.gain[0] == pytest.approx(gain)
+        area = linear_net.invariants(given, run.u[1], run.w[1]).area
+        assert area == pytest.approx((1 - gain**2) ** 2)
+        assert (area < 1) == lowers
+
+
+def test_the_catapult_recursion_with_scales_and_rates():
+    given = problem(0.7, 0.05, 0.3, 1.5, 0.0, 0.0)
+    run = linear_net_paths.gradient_descent(given, U, W + 1.0, np.zeros(5))
+    x, k = 0.7 * 1.5 * math.sqrt(0.05 * 0.3) * run.slope, 1.5 * run.tangent
+    np.testing.assert_allclose(x[1:], x[:-1] * (1 - k[:-1] + x[:-1] ** 2), rtol=1e-12)
+    np.testing.assert_allclose(k[1:], k[:-1] - x[:-1] ** 2 * (4 - k[:-1]), rtol=1e-12)
 
 
 def test_descent_is_plain_gradient_descent():
@@ -467,6 +510,29 @@ TABLE = {
 def test_the_table_of_parameterisations(name):
     found = linear_net_phases.phase(PARAMETERISATIONS[name])
     assert (found.output, found.imbalance, found.laziness, found.speed, found.name) == pytest.approx(TABLE[name])
+
+
+@pytest.mark.parametrize("shift", [0.0, 3e-10, -3e-10])
+def test_powers_that_are_equal_up_to_rounding_are_equal(shift):
+    """Sums of decimal fractions are not exact; the phases on the line must not depend on it."""
+    third = 1 / 3
+    off = phase_of(gamma=-1 + shift, eta_u=0.1 + 0.2 + 0.7, eta_w=3 * third)
+    assert off.name == "rich"
+    assert phase_of(gamma=-1 + 1e-6, eta_u=1.0, eta_w=1.0).name == "unstable"
+    assert phase_of(width=1e-6, gamma=1.0, eta_u=-2.0 - 1e-6, eta_w=-2.0 - 1e-6).name == "lazy"
+    assert phase_of(width=1e-12, gamma=1.0, eta_u=-2.0, eta_w=-2.0).name == "disalignment"
+
+
+def phase_of(**powers):
+    return linear_net_phases.phase(Exponents(**powers))
+
+
+def test_the_larger_layer_makes_lazy_whichever_it_is():
+    """The whole imbalance counts, and of either sign: half of it would call both networks rich."""
+    for layer in ("eta_u", "eta_w"):
+        found = phase_of(gamma=-1.25, sigma_u=0.0, **{layer: 1.5}, **{"eta_w" if layer == "eta_u" else "eta_u": 0.5})
+        assert (found.output, abs(found.imbalance), found.laziness) == pytest.approx((-0.25, 0.5, 0.25))
+        assert found.name == "lazy"
 
 
 def test_a_start_at_zero_makes_lazy_by_scale_lazy():
@@ -557,6 +623,9 @@ def test_one_direction_agrees_with_the_flow_in_all_directions():
         np.testing.assert_allclose(one.w, two.w, rtol=1e-7)
         across = np.eye(4) - np.outer(direction, direction)
         np.testing.assert_allclose(one.w @ across, w @ across, atol=1e-14)
+    for one, two in zip(path.states, other.states):  # the accuracy that the docstring states
+        assert np.abs(one.w - two.w).max() < 2e-10
+        assert np.abs(one.u - two.u).max() < 2e-10
     slopes = linear_net.exact(given, u, w @ direction, times).slope
     np.testing.assert_allclose([state.theta @ direction for state in path.states], slopes, rtol=1e-12)
 

@@ -17,25 +17,25 @@ RNG_SEED = 30
     minutes=15,
     hint=r"Differentiate $G=\lvert u\rvert^2\lvert w\rvert^2-(u\cdot w)^2$. The terms with $r$ cancel, as without decay. What do the "
     r"others do to $\lvert u\rvert^2\lvert w\rvert^2$, and what to $(u\cdot w)^2$?",
-    worked=r"With $c=\gamma r$ the loss contributes $2c\,\eta_u\,u\cdot w$ to $\frac{d}{dt}\lvert u\rvert^2$, $2c\,\eta_w\,u\cdot w$ to "
-    r"$\frac{d}{dt}\lvert w\rvert^2$ and $c(\eta_u\lvert w\rvert^2+\eta_w\lvert u\rvert^2)$ to $\frac{d}{dt}(u\cdot w)$. In $\dot G$ "
+    worked=r"The loss contributes $2\gamma r\,\eta_u\,u\cdot w$ to $\frac{d}{dt}\lvert u\rvert^2$, $2\gamma r\,\eta_w\,u\cdot w$ to "
+    r"$\frac{d}{dt}\lvert w\rvert^2$ and $\gamma r(\eta_u\lvert w\rvert^2+\eta_w\lvert u\rvert^2)$ to $\frac{d}{dt}(u\cdot w)$. In $\dot G$ "
     r"this is"
     "\n\n"
-    r"$$\begin{aligned}&2c\,(u\cdot w)\big(\eta_u\lvert w\rvert^2+\eta_w\lvert u\rvert^2\big)\\"
-    r"&\quad-2\,(u\cdot w)\,c\,\big(\eta_u\lvert w\rvert^2+\eta_w\lvert u\rvert^2\big)=0 .\end{aligned}$$"
+    r"$$\begin{aligned}&2\gamma r\,(u\cdot w)\big(\eta_u\lvert w\rvert^2+\eta_w\lvert u\rvert^2\big)\\"
+    r"&\quad-2\,(u\cdot w)\,\gamma r\,\big(\eta_u\lvert w\rvert^2+\eta_w\lvert u\rvert^2\big)=0 .\end{aligned}$$"
     "\n\n"
-    r"The decay contributes $-2\lambda\lvert u\rvert^2$, $-2\mu\lvert w\rvert^2$ and $-(\lambda+\mu)\,u\cdot w$, so both terms of $G$ shrink "
-    r"at the rate $2(\lambda+\mu)$: $G(t)=e^{-2(\lambda+\mu)t}G(0)$. With $\varphi=\gamma\,u\cdot w$ known, "
+    r"The decay contributes $-2\lambda_u\lvert u\rvert^2$, $-2\lambda_w\lvert w\rvert^2$ and $-(\lambda_u+\lambda_w)\,u\cdot w$, so both terms of $G$ "
+    r"shrink at the rate $2(\lambda_u+\lambda_w)$: $G(t)=e^{-2(\lambda_u+\lambda_w)t}G(0)$. With $\varphi=\gamma\,u\cdot w$ known, "
     r"$\gamma^2\lvert u\rvert^2\lvert w\rvert^2=\varphi^2+\gamma^2G(t)$ and "
-    r"$\zeta=\varphi/\sqrt{\varphi^2+\gamma^2e^{-2(\lambda+\mu)t}G(0)}$. The point still lives in the half-plane, but its line sinks: "
+    r"$\zeta=\varphi/\sqrt{\varphi^2+\gamma^2e^{-2(\lambda_u+\lambda_w)t}G(0)}$. The point still lives in the half-plane, but its line sinks: "
     r"with decay every network that keeps an output ends aligned.",
 )
 def final_alignment(u, w, gamma, decay, time, slope):
     r"""Return the cosine between the layers at a time, under weight decay.
 
-    Add weight decay: $\dot u=\eta_u\gamma r\,w-\lambda u$ and $\dot w=\eta_w\gamma r\,u-\mu w$, from the weights $u,w$ at the
+    Add weight decay: $\dot u=\eta_u\gamma r\,w-\lambda_uu$ and $\dot w=\eta_w\gamma r\,u-\lambda_ww$, from the weights $u,w$ at the
     start. At the time $t$ somebody measures the slope $\varphi=\gamma\,u\cdot w$ (of either sign). What is the cosine between
-    the layers then? The argument `decay` is the pair $(\lambda,\mu)$; rates and data are not needed.
+    the layers then? The argument `decay` is the pair $(\lambda_u,\lambda_w)$; rates and data are not needed.
     """
     area = (u @ u) * (w @ w) - (u @ w) ** 2
     area *= np.exp(-2 * sum(decay) * time)
@@ -169,7 +169,7 @@ def _(u, w, gamma, decay, time, slope):
 def mean_kernel_change(target_slope, m):
     r"""Return the mean relative change of the tangent kernel.
 
-    In the NTK parameterisation, $f=m^{-1/2}\sum_iu_iw_i\,a$ with $u_i,w_i\sim N(0,1)$ and unit rates, the tangent kernel
+    In the NTK parameterisation, $f=m^{-1/2}\sum_iu_iw_i\,a$ with standard Gaussian $u_i,w_i$ and unit rates, the tangent kernel
     moves by a relative amount of order $1/m$ during training. Compute the mean of $\hat K_\infty/\hat K_0-1$ over random
     starts, to leading order, for a target slope $\varphi^*$ of order one.
     """
@@ -233,7 +233,7 @@ def _(target_slope, m):
     hint=r"With equal rates the imbalance is $\rho=c_u-c_w$. The speed must be zero: $c_\gamma+c_\eta+\max(0,\Lambda)=0$.",
     worked=r"The size of the output goes as $m^\nu$ with $\nu=c_\gamma+1+c_u+c_w$, the laziness is $\Lambda=\nu+\lvert c_u-c_w"
     r"\rvert$ and a unit step moves the network at the rate $m^\tau$, $\tau=c_\gamma+c_\eta+\max(0,\Lambda)$. So "
-    r"$c_\eta=-c_\gamma-\max(0,\Lambda)$. PyTorch's default draws from $U(\pm1/\sqrt{\text{fan-in}})$, a standard deviation "
+    r"$c_\eta=-c_\gamma-\max(0,\Lambda)$. PyTorch's default is uniform on $\pm1/\sqrt{\text{fan-in}}$, a standard deviation "
     r"of $1/\sqrt{3\,\text{fan-in}}$: $c_u=-\tfrac12$, $c_w=c_\gamma=0$. Then $\nu=\tfrac12$, $\rho=-\tfrac12$, $\Lambda=1$, and "
     r"the rate must fall as $1/m$: a lazy network, in which the readout does the work. muP, Xavier and mean field all have "
     r"$\Lambda=0$; by moving factors between $\gamma$, the weights and the rates each becomes the other.",
@@ -326,22 +326,22 @@ def _(gamma, sigma_u, sigma_w):
 
 @exercise(
     minutes=20,
-    hint=r"Put $X=\gamma^2A\sqrt\rho\,\eta\,u\cdot w$. A step gives $X\to X(1-k+X^2)$ with which $k$? And what does it do to $k$?",
-    worked=r"With $c=\gamma^2A\,u\cdot w$ one step is $u\to u-\eta c\,w$, $w\to w-\rho\eta c\,u$. For "
-    r"$X=\sqrt\rho\,\eta c$ and $k=\eta\gamma^2A(\lvert w\rvert^2+\rho\lvert u\rvert^2)$, the step times the curvature, it gives "
+    hint=r"Put $X=\gamma^2A\sqrt\mu\,\eta_u\,u\cdot w$. A step gives $X\to X(1-k+X^2)$ with which $k$? And what does it do to $k$?",
+    worked=r"With that $X$ one step is $u\to u-\mu^{-1/2}X\,w$, $w\to w-\mu^{1/2}X\,u$. With "
+    r"$k=\eta_u\gamma^2A(\lvert w\rvert^2+\mu\lvert u\rvert^2)$, the step times the curvature, it gives "
     r"$X\to X(1-k+X^2)$ and $k\to k-4X^2+kX^2=k-X^2(4-k)$. So $4-k\to(4-k)(1+X^2)$: the sign of $4-k$ never changes. If $k_0<4$, "
     r"then $k$ falls at every step and is never negative, so $\sum X^2(4-k)$ converges and $X\to0$. If $k_0>4$, then $k$ grows, and "
     r"$X$ cannot tend to zero, because $1-k<-3$ repels it; so $\sum X^2$ and with it $k$ diverges. (Unless a step hits $X=0$ "
     r"exactly, as when $X^2=k-1$: for a given start that happens at isolated steps only.) Hence the bound is "
-    r"$\eta=4/[\gamma^2A(\lvert w\rvert^2+\rho\lvert u\rvert^2)]$, twice what the curvature at the start allows. Note that the rate of one "
+    r"$\eta_u=4/[\gamma^2A(\lvert w\rvert^2+\mu\lvert u\rvert^2)]$, twice what the curvature at the start allows. Note that the rate of one "
     r"layer multiplies the square of the *other*.",
 )
 def largest_step(u, w, gamma, second_moment, ratio):
     r"""Return the bound on the step below which training converges.
 
     The target is zero: the loss is $\tfrac12A(\gamma\,u\cdot w)^2$. Both layers make gradient steps at the same time, $u$ of
-    size $\eta$ and $w$ of size $\rho\,\eta$. Up to which $\eta$ does training converge, for almost every start? (Not only while
-    the loss falls at every step.) The arguments are $\gamma$, $A$ (`second_moment`) and $\rho$ (`ratio`).
+    size $\eta_u$ and $w$ of size $\eta_w=\mu\,\eta_u$. Up to which $\eta_u$ does training converge, for almost every start? (Not only while
+    the loss falls at every step.) The arguments are $\gamma$, $A$ (`second_moment`) and $\mu$ (`ratio`).
     """
     return 4 / (gamma**2 * second_moment * (w @ w + ratio * (u @ u)))
 
