@@ -2,9 +2,9 @@
 
 The features of a model are the principal components of its last hidden layer on common points; components of different
 models that correlate strongly are one feature (greedy clustering); a feature is present at a point where its score is
-large. The procedure follows descriptions of Jiang et al. (2024), who released no code; details that those leave open
-are this book's. The world in which the tensor's statistics have closed forms is in `interaction_framework`, agreement
-and calibration of votes in `interaction_calibration`; their names are public here too.
+large. The procedure is that of Jiang et al. (2024) as Kang and Kim (2026) and their public code have it, but reads
+presence from absolute scores. The world in which the tensor's statistics have closed forms is in
+`interaction_framework`, agreement and calibration of votes in `interaction_calibration`; their names are public here too.
 """
 
 from collections.abc import Callable, Sequence

@@ -37,8 +37,8 @@ def planted_activations(
     width: int,
     rng: np.random.Generator,
     *,
-    ratio: float = 1.5,
-    noise: float = 0.05,
+    ratio: float,
+    noise: float,
 ) -> Float[Array, "model n width"]:
     """Hidden layers in which each model shows its own features, in random orthonormal directions of its own.
 
@@ -78,9 +78,9 @@ class PlantedClasses:
     dominant_share: float
     dominant: int
     rare: int
-    per_dominant: int = 1
-    per_rare: int = 1
-    noise: float = 0.01
+    per_dominant: int
+    per_rare: int
+    noise: float
 
     def __post_init__(self) -> None:
         nonnegative(noise=self.noise)

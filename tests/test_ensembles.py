@@ -144,6 +144,16 @@ def test_start_has_the_promised_spread():
     assert not any(b.any() for b in begin.biases)
 
 
+def test_defaults():
+    usual = initial([50, 200, 3], streams(np.random.default_rng(0), 6).init)
+    assert usual.weights[0].std() == pytest.approx(np.sqrt(2 / 50), rel=0.02)
+    assert usual.leak == 0
+    assert (Momentum(1, 5, 0.1).momentum, Momentum(1, 5, 0.1).decay) == (0.9, 1e-4)
+    distinct = streams(np.random.default_rng(7), 3)
+    for own in (distinct.data, distinct.init, distinct.order):
+        assert len({rng.random() for rng in own}) == 3
+
+
 @pytest.mark.parametrize("leak", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("widths", [(4, 3), (4, 6, 3), (4, 6, 5, 3)])
 def test_member_answers_equal_automatic_differentiation(leak, widths):

@@ -15,7 +15,7 @@ def world(seed=0, models=6, ratio=1.5):
     rng = np.random.default_rng(seed)
     owners = planted_owners(models, 3, 8, 2, rng)
     carried = rng.random((800, 11)) < np.where(np.arange(11) < 3, 0.3, 0.1)
-    return planted_activations(owners, carried, 20, rng, ratio=ratio), owners[:, None] & carried
+    return planted_activations(owners, carried, 20, rng, ratio=ratio, noise=0.05), owners[:, None] & carried
 
 
 def built(activations, components=5, match=0.7, active=None):
@@ -55,6 +55,29 @@ def test_clusters_equal_the_plain_loops(seed, size, match):
     np.testing.assert_array_equal(greedy_clusters(correlation, match), plain_clusters(correlation.tolist(), match))
 
 
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 14), st.floats(0.05, 0.95))
+def test_every_component_is_with_the_founder_that_it_is_most_like(seed, size, match):
+    raw = np.random.default_rng(seed).random((size, size))
+    correlation = np.maximum(raw, raw.T)
+    np.fill_diagonal(correlation, 1)
+    cluster = greedy_clusters(correlation, match)
+    founders = []
+    for j, row in enumerate(correlation):
+        if (row[founders] <= match).all():  # no earlier founder is like it
+            founders.append(j)
+    np.testing.assert_array_equal(cluster[founders], range(len(founders)))
+    for j in set(range(size)) - set(founders):
+        assert cluster[j] == np.argmax(correlation[j, founders])
+
+
+def test_a_tie_stays_where_it_is():
+    correlation = np.eye(3)
+    correlation[[0, 2, 1, 2], [2, 0, 2, 1]] = 0.8
+    np.testing.assert_array_equal(greedy_clusters(correlation, 0.5), [0, 1, 0])
+    np.testing.assert_array_equal(greedy_clusters(correlation, 0.8), [0, 1, 2])  # above the threshold, not at it
+
+
 @pytest.mark.parametrize("third", [3, 1e-3, 1e-7])
 def test_scores_are_principal_components(third):
     raw = np.random.default_rng(0).normal(size=(50, 6)) * [5, 4, third, third / 2, third / 3, 0] + 7
@@ -89,6 +112,16 @@ def test_signed_thresholding_loses_recall():
         lost.append(score(built(activations, active=signed).present, truth).recall)
     assert np.mean(kept) > 0.95
     assert np.mean(lost) < 0.8
+
+
+@pytest.mark.parametrize("rule", [above(0.5), top(0.1)])
+def test_no_rule_of_presence_sees_a_sign(rule):
+    activations, _ = world(2)
+    sign = np.array([-1, 1, -1, -1, 1, 1])[:, None, None]
+    before, after = (built(layers, active=rule) for layers in (activations, sign * activations))
+    np.testing.assert_array_equal(before.present, after.present)
+    scores = np.random.default_rng(0).normal(size=(50, 3))
+    np.testing.assert_array_equal(rule(scores), rule(scores * [1, -1, -1]))
 
 
 def test_flipping_turning_scaling_and_moving_a_layer_changes_nothing():
@@ -178,6 +211,27 @@ def test_a_feature_found_everywhere_is_not_matched():
     part = np.zeros((1, 10, 1), dtype=bool)
     part[0, 0, 0] = True  # all that is found is right, overlap 1/3
     assert score(part, truth).matched == 0.0
+
+
+def test_an_overlap_of_one_half_is_a_match_and_less_is_none():
+    truth = np.zeros((1, 20, 1), dtype=bool)
+    truth[0, :10, 0] = True
+    for size, matched in ((5, 1.0), (4, 0.0)):
+        part = np.zeros((1, 20, 1), dtype=bool)
+        part[0, :size, 0] = True
+        assert score(part, truth).matched == matched
+
+
+def test_extreme_shares_and_a_single_model():
+    scores = np.array([[4.0, -1.0], [-3.0, 0.2], [1.0, 0.9]])
+    assert not top(0.0)(scores).any()
+    np.testing.assert_array_equal(above(0.0)(np.array([[0.0], [-2.0]])), [[0], [1]])
+    rng = np.random.default_rng(3)
+    alone = built(rng.normal(size=(1, 40, 6)), components=3)
+    np.testing.assert_array_equal(alone.cluster, [[0, 1, 2]])
+    np.testing.assert_array_equal(alone.shared, [[3]])
+    two = built(np.repeat(rng.normal(size=(1, 2, 6)), 3, axis=0), components=1)  # two points have one direction
+    assert two.present.shape == (3, 2, 1)
 
 
 def test_negative_control_shuffled_truth():

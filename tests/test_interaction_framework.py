@@ -160,6 +160,19 @@ def test_least_agreement_is_reached_by_equally_hard_points():
     assert world.least_agreement(right, 3)[0] == pytest.approx(world.agreement([kind], 3), abs=1e-14)
 
 
+@pytest.mark.parametrize("classes", [2, 3, 10])
+def test_least_agreement_by_hand(classes):
+    ends = world.least_agreement(np.array([1 / classes, 1.0, (1 + 1 / classes) / 2]), classes)
+    # Half-way between chance and certainty half of the points are hit by either model, a quarter by both.
+    np.testing.assert_allclose(ends, [1 / classes, 1, 1 / classes + (1 - 1 / classes) / 4], atol=1e-14)
+
+
+def test_bound_of_the_gap_is_nearly_reached_at_small_and_large_load():
+    for n, c, least in ((10, 100, 0.98), (774, 774, 0.94)):
+        kind = [FeatureType(1.0, 100_000, n, c)]
+        assert least < world.gap(kind, 4) / world.gap_bound(kind, 4) <= 1
+
+
 def test_bound_of_the_gap_by_hand():
     saturated, rare = FeatureType(0.3, 10, 4, 5), FeatureType(0.7, 50, 1, 5)  # loads 2 and 0.1
     expected = 2 / 3 * (0.3 * np.exp(-2) + 0.7 * 0.1)
