@@ -400,6 +400,10 @@ def _(answer):
         "u1 u2 alone has no first step with one direction",
     )
     expect(
+        answer([{1, 2}, {1, 2, 3}]) != 1,
+        "u1 u2 comes first, and then neither is known: that it comes again in u1 u2 u3 does not help",
+    )
+    expect(
         answer([{1}, {2, 3, 4}]) != 1,
         "the leap is the hardest step, not the first one",
     )
@@ -443,6 +447,17 @@ def _(supports):
         hardest = max(hardest, len(set(support) - known))
         known |= set(support)
     return hardest
+
+
+@leap.wrong("that it comes again in u1 u2 u3 does not help")
+def _(supports):
+    own = [
+        set(support).difference(
+            *(other for j, other in enumerate(supports) if j != i)
+        )
+        for i, support in enumerate(supports)
+    ]
+    return max(1, *map(len, own)) if len(own) > 1 else len(own[0])
 
 
 @leap.unusual
