@@ -3,7 +3,7 @@
 Inputs are x ~ N(0, I_d). Gradient flow trains the coefficients, which start at zero, and the directions together. The
 frame is that of the problem: the first k axes are the directions of the target, the next p axes hold what the model's
 p directions have outside them, and the models ignore all further coordinates of a probe. `noise` is the variance of
-one estimated coefficient, sigma^2 / sample size. For flows on data see `index_noise`.
+one estimated coefficient: sigma^2 / sample size in the white-noise version. For flows on data see `index_noise`.
 """
 
 import math
@@ -34,7 +34,7 @@ def single_index(
         d beta_r / dt = sqrt(lambda_r) (g_r rho^r - sqrt(lambda_r) beta_r)
         d rho / dt    = (1 - rho^2) sum_r r sqrt(lambda_r) beta_r g_r rho^(r-1)
 
-    (this book). `link[r]` = g_r is the target's r-th orthonormal Hermite coefficient, `overlap` = rho(0), beta(0) = 0.
+    `link[r]` = g_r is the target's r-th orthonormal Hermite coefficient, `overlap` = rho(0), beta(0) = 0.
     The states have w = rho e_1 + sqrt(1 - rho^2) e_2 and w* = e_1, for probes of any dimension d >= 2. The risk is
     the population excess risk. Solved in u = artanh(rho), so that 1 - rho^2 keeps its relative precision.
 
@@ -123,7 +123,7 @@ def multi_index(
         dB_r / dt = sqrt(lambda_r) (C_r - sqrt(lambda_r) B_r),   C_r = G_r with Psi = W*^T W in every slot
         dW / dt   = g - W sym(W^T g),   g = W* d/dPsi sum_r sqrt(lambda_r) <B_r, C_r>
 
-    (this book). `link[r]` = G_r is a symmetric tensor of r axes of length k, the target being sum_r <G_r, H_r(W*^T x)>;
+    `link[r]` = G_r is a symmetric tensor of r axes of length k, the target being sum_r <G_r, H_r(W*^T x)>;
     `overlap` = Psi(0), B(0) = 0. The states have W* = (e_1..e_k) and W in the first k + p coordinates.
 
     Raises `ValueError` for a tensor of wrong shape or not symmetric, an overlap with a singular value above 1, a negative
@@ -236,7 +236,7 @@ def directional(slope: float, w: Float[Array, " 2"], times: Float[Array, " time"
 
         dw_par / dt = beta (V - beta w_par),  dw_perp / dt = -beta^2 w_perp,  dbeta / dt = V w_par - beta |w|^2
 
-    (this book), V the slope and w = (w_par, w_perp) at the start: along w* = e_1, and outside it (e_2). beta^2 - |w|^2 is
+    V is the slope and w = (w_par, w_perp) at the start: along w* = e_1, and outside it (e_2). beta^2 - |w|^2 is
     conserved. Raises `ValueError` for values that are not finite or times that are negative or unsorted.
     """
     increasing(times=times)

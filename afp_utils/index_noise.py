@@ -2,7 +2,8 @@
 
 The white-noise version of a target sum_r <G_r, H_r(W*^T x)> observes, for each degree r, a tensor of R^d: the target's
 own, G_r along W* = (e_1..e_k), plus noise of variance `noise` in every entry. It is to the index models what the
-sequence model is to regression: `noise` stands for sigma^2 / sample size.
+sequence model is to regression: `noise` stands for sigma^2 / sample size. On a real sample a coefficient with the
+feature e has the variance (sigma^2 + Var(f* e)) / sample size.
 """
 
 from collections.abc import Sequence
@@ -84,7 +85,7 @@ def white_noise_flow(
         dB_r / dt = sqrt(lambda_r) (S_r(W) - sqrt(lambda_r) B_r),   S_r(W) = T_r with W in every slot
         dW / dt   = g - W sym(W^T g),   g = grad_W sum_r sqrt(lambda_r) <B_r, S_r(W)>
 
-    (this book). The risk is the population excess risk. Raises `ValueError` for data and directions of different
+    The risk is the population excess risk. Raises `ValueError` for data and directions of different
     dimension, directions that are not orthonormal, a negative eigenvalue, or times that are negative or unsorted.
     """
     increasing(times=times)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from jaxtyping import TypeCheckError
+from scipy.optimize import root
 
 from afp_utils import index_models, index_noise
 from afp_utils.hermite_features import IndexModel, contract, hermite
@@ -93,15 +94,71 @@ def test_a_linear_link_ends_at_the_noisy_direction():
         assert abs(cosine) == pytest.approx(1, abs=1e-6)
 
 
-def test_noise_floor_of_one_direction():
-    """E(1 - rho^2) = (d - 1) noise / sum r g_r^2: 60 runs, standard error 0.033 of it."""
-    d, noise, link = 30, 1e-4, np.array([0.0, 0.0, 0.8, 0.6])
-    data = index_noise.hermite_data(tensors(link), d, np.full(60, noise), np.random.default_rng(1))
-    w = np.zeros((60, d, 1))
+@pytest.mark.parametrize("link", [[0.0, 0.0, 1.0], [0.0, 0.0, 0.8, 0.6], [0.0, 0.6, 0.64, 0.48]])
+def test_noise_floor_of_one_direction(link):
+    """1 - rho^2 = |delta|^2 run by run, on average (d - 1) noise / sum r g_r^2: d in place of d - 1 would be 7.7 errors off."""
+    d, noise, runs, link = 6, 1e-4, 600, np.array(link)
+    data = index_noise.hermite_data(tensors(link), d, np.full(runs, noise), np.random.default_rng(1))
+    w = np.zeros((runs, d, 1))
     w[:, :2, 0] = 0.5, np.sqrt(0.75)
-    runs = index_noise.white_noise_flow(data, np.ones(4), w, np.array([30.0]))
-    gap = np.mean([1 - index_models.overlaps(run)[-1, 0, 0] ** 2 for run in runs])
-    assert gap * (2 * 0.64 + 3 * 0.36) / ((d - 1) * noise) == pytest.approx(1, abs=0.1)
+    trained = index_noise.white_noise_flow(data, np.ones(len(link)), w, np.array([30.0]))
+    gap = np.array([1 - index_models.overlaps(run)[-1, 0, 0] ** 2 for run in trained])
+    steepness = np.arange(len(link)) @ link**2
+    pull = sum(r * g * data.tensors[r].reshape(runs, d, -1)[:, 1:, 0] for r, g in enumerate(link) if r)
+    own = np.sum((pull / steepness) ** 2, axis=1)
+    assert np.mean(gap) / np.mean(own) == pytest.approx(1, abs=0.01)
+    assert np.sqrt(np.mean((gap / own - 1) ** 2)) < 0.05
+    assert gap.mean() * steepness / ((d - 1) * noise) == pytest.approx(1, abs=0.078)
+
+
+def test_entries_off_the_diagonal_have_the_variance_of_a_symmetrised_tensor():
+    """An entry hit by r indices has the noise over the number of its distinct orders: 1, 1/2; 1, 1/3, 1/6."""
+    data = index_noise.hermite_data(tensors(np.zeros(4)), 3, np.full(20_000, 4.0), np.random.default_rng(0))
+    spread = [data.tensors[2][:, 0, 0], data.tensors[2][:, 0, 1]]
+    spread += [data.tensors[3][:, 0, 0, 0], data.tensors[3][:, 0, 0, 1], data.tensors[3][:, 0, 1, 2]]
+    np.testing.assert_allclose([np.var(one) / 4 for one in spread], [1, 1 / 2, 1, 1 / 3, 1 / 6], rtol=0.04)
+
+
+def test_below_its_edge_index_two_is_lost_and_above_it_ends_at_the_top_eigenvector():
+    """rho^2 = 1 - d noise / 2 of the top eigenvector, 0 for noise above 2 / d; the flow ends there if its sign is right."""
+    d, runs = 100, 40
+    for ratio, expected, error in [(0.25, 0.0, 0.06), (2.0, 0.75, 0.04), (4.0, 0.875, 0.02)]:
+        data = index_noise.hermite_data(
+            tensors([0, 0, 1.0]), d, np.full(runs, 1 / (ratio * d)), np.random.default_rng(0)
+        )
+        top = np.linalg.eigh(data.tensors[2])[1][:, 0, -1] ** 2
+        assert np.mean(top) == pytest.approx(expected, abs=error)
+    w = np.zeros((runs, d, 1))
+    w[:, 0, 0], w[:, 1, 0] = 0.6, 0.8
+    for run, end in zip(index_noise.white_noise_flow(data, np.array([0.0, 0.0, 1.0]), w, np.array([60.0])), top):
+        assert index_models.overlaps(run)[0, 0, 0] ** 2 == pytest.approx(end, abs=1e-3)
+
+
+def moments():
+    """Points of equal weight in the plane with the moments of the normal law up to degree 6."""
+    radii, angles = 32, 8
+    start = -2 * np.log1p(-(np.arange(radii) + 0.5) / radii)
+    powers, degree = start ** np.arange(1, 4)[:, None], np.arange(1, 4)[:, None]
+    goal = np.array([2, 8, 48])
+    bend = root(lambda b: np.mean((b @ powers) ** degree, axis=1) / goal - 1, [1.0, 0.0, 0.0], tol=1e-13).x
+    points = np.outer(np.sqrt(bend @ powers), np.exp(2j * np.pi * np.arange(angles) / angles)).ravel()
+    return np.column_stack([points.real, points.imag])
+
+
+@pytest.mark.parametrize("overlap", [0.25, -0.4])
+def test_on_a_sample_with_the_moments_of_the_normal_law_the_sample_flow_is_the_population_flow(overlap):
+    x, times = moments(), np.linspace(0, 12, 7)
+    w = np.array([[overlap], [np.sqrt(1 - overlap**2)]])
+    run = index_noise.sample_flow(x, LINK @ hermite(x[:, 0], 4), EIGENVALUES, w, times)
+    population = index_models.single_index(LINK, EIGENVALUES, overlap, times)
+    np.testing.assert_allclose(index_models.overlaps(run), index_models.overlaps(population), atol=2e-5)
+    np.testing.assert_allclose(run.risk, population.risk, atol=2e-5)
+    np.testing.assert_allclose(run.states[-1].beta, population.states[-1].beta, atol=2e-5)
+
+
+def test_data_of_a_constant():
+    data = index_noise.hermite_data([0.5], 3, np.zeros(2), np.random.default_rng(0))
+    np.testing.assert_array_equal(data.tensors[0], [0.5, 0.5])
 
 
 def test_noise_floor_with_a_level_for_each_degree():

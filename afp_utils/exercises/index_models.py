@@ -478,6 +478,10 @@ def _(answer):
         "u1 u2 alone has no first step with one direction",
     )
     expect(
+        answer([{1, 2}, {1, 2, 3}]) != 1,
+        "u1 u2 comes first, and then neither is known: that it comes again in u1 u2 u3 does not help",
+    )
+    expect(
         answer([{1}, {2, 3, 4}]) != 1,
         "the leap is the hardest step, not the first one",
     )
@@ -527,6 +531,7 @@ def _(supports):
     return hardest
 
 
+<<<<<<< HEAD
 @leap.wrong("one new direction a step")
 def _(supports):  # counts what a step costs beyond one direction
     return leap.solution(supports) - 1
@@ -563,6 +568,17 @@ def _(supports):  # most known directions, not fewest new ones
 def _(supports):  # directions that are in no other monomial
     count = [sum(x in s for s in supports) for x in range(9)]
     return max(sum(count[x] == 1 for x in s) for s in supports)
+=======
+@leap.wrong("that it comes again in u1 u2 u3 does not help")
+def _(supports):
+    own = [
+        set(support).difference(
+            *(other for j, other in enumerate(supports) if j != i)
+        )
+        for i, support in enumerate(supports)
+    ]
+    return max(1, *map(len, own)) if len(own) > 1 else len(own[0])
+>>>>>>> w-index-models
 
 
 @leap.unusual
