@@ -497,10 +497,6 @@ def _(answer):
         answer([{4, 5}, {1, 2, 3}, {1, 4}, {2, 5}, {5}]) == 1,
         "5, then 4, 2, 1 and 3 come one at a time",
     )
-    expect(
-        answer([{1, 2}, {1, 2, 3}]) == 2,
-        "u1 u2 shares its directions with u1 u2 u3, which comes later: it finds none of them known",
-    )
 
 
 @leap.wrong("one new direction only")
@@ -531,7 +527,6 @@ def _(supports):
     return hardest
 
 
-<<<<<<< HEAD
 @leap.wrong("one new direction a step")
 def _(supports):  # counts what a step costs beyond one direction
     return leap.solution(supports) - 1
@@ -564,11 +559,6 @@ def _(supports):  # most known directions, not fewest new ones
     return hardest
 
 
-@leap.wrong("it finds none of them known")
-def _(supports):  # directions that are in no other monomial
-    count = [sum(x in s for s in supports) for x in range(9)]
-    return max(sum(count[x] == 1 for x in s) for s in supports)
-=======
 @leap.wrong("that it comes again in u1 u2 u3 does not help")
 def _(supports):
     own = [
@@ -578,7 +568,6 @@ def _(supports):
         for i, support in enumerate(supports)
     ]
     return max(1, *map(len, own)) if len(own) > 1 else len(own[0])
->>>>>>> w-index-models
 
 
 @leap.unusual
