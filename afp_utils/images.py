@@ -40,7 +40,8 @@ def digits() -> Images:
 def photo_patches(side: int = 16) -> Images:
     """Non-overlapping grey patches of the two photographs bundled with scikit-learn; the label says which photograph.
 
-    Each patch is centred and scaled by itself before the set is, so that brightness and contrast say nothing.
+    Each patch is centred and scaled by itself before the set is, so that brightness and contrast say nothing. Patches of
+    one photograph resemble their neighbours: an error on some of them says nothing about other photographs.
 
     Raises `ValueError` for a side below 2 or larger than the photographs.
     """

@@ -56,7 +56,7 @@ class ReluNetwork:
 
     @property
     def amplitudes(self) -> Float[Array, " m"]:
-        """What each neuron contributes: alpha / sqrt(m) |u_h| |w_h|. Their sum is the norm of `sparse_regression`, twice."""
+        """What each neuron contributes: alpha / sqrt(m) |u_h| |w_h|. Their sum is at least twice the norm of `sparse_regression`."""
         return self.scale * np.abs(self.u) * np.linalg.norm(self.w, axis=1)
 
 

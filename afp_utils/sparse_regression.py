@@ -1,13 +1,15 @@
 """The sparse interpolant: least total weight of ridge functions |theta . x|, plus a linear function for free.
 
-It is where a bias-free ReLU network of one hidden layer ends when its weights start small or are penalised. With
-relu(t) = (t + |t|) / 2 the problem over neurons of unit length
+It is the limit of a bias-free ReLU network of one hidden layer under a vanishing penalty on its weights, as far as the
+linear part costs nothing. Neurons of unit length in opposite directions with weights A + B and A - B are A |theta . x| +
+B theta . x, by relu(t) = (t + |t|) / 2, and weigh |A + B| + |A - B| = 2 max(|A|, |B|). So the problem over neurons
 
     min sum_h |w_h|  subject to  sum_h w_h relu(theta_h . x_j) = y_j
 
-has twice the value of  min sum_i |A_i|  subject to  sum_i A_i |theta_i . x_j| + b . x_j = y_j  with b free (this book;
-true as long as b can be written as sum_i c_i A_i theta_i with |c_i| <= 1, since a pair of neurons realises it for free).
-Over a fixed dictionary of directions it is a linear program, whose vertices have at most n - d atoms.
+has at least twice the value of  min sum_i |A_i|  subject to  sum_i A_i |theta_i . x_j| + b . x_j = y_j  with b free, and
+exactly twice if and only if some solution (A, b) of the latter has b = sum_i B_i theta_i with |B_i| <= |A_i| for all i
+(`SparseInterpolant.neuron_weight` tells). Over a fixed dictionary of directions both are linear programs, and vertices
+of the latter have at most n - d atoms.
 """
 
 import warnings
@@ -47,8 +49,31 @@ class SparseInterpolant:
 
     @property
     def norm(self) -> float:
-        """Sum of the absolute weights: half of what the same function costs in ReLU neurons."""
+        """Sum of the absolute weights: at most half of what the same function weighs in ReLU neurons."""
         return float(np.abs(self.weights).sum())
+
+    @property
+    def neuron_weight(self) -> float:
+        """Least total weight of this function in ReLU neurons of unit length along its atoms and against them.
+
+        Minimum of sum_i 2 max(|A_i|, |B_i|) over sum_i B_i atoms_i = linear. Twice `norm` if and only if the linear part
+        is for free; infinite if the atoms do not span it.
+        """
+        k, d = self.atoms.shape
+        if not k:
+            return 0.0 if not self.linear.any() else float("inf")
+        # max(|A|, |B|) is the least height of at least |A| with -height <= B <= height
+        apart = np.concatenate([np.eye(k), -np.eye(k)])
+        result = linprog(
+            np.concatenate([np.zeros(k), np.ones(k)]),
+            A_ub=np.hstack([apart, np.tile(-np.eye(k), (2, 1))]),
+            b_ub=np.zeros(2 * k),
+            A_eq=np.hstack([self.atoms.T, np.zeros((d, k))]),
+            b_eq=self.linear,
+            bounds=[(None, None)] * k + [(size, None) for size in np.abs(self.weights)],
+            method="highs-ds",
+        )
+        return float("inf") if result.x is None else 2 * float(result.fun)
 
     def predict(self, x: Float[Array, "p d"]) -> Float[Array, " p"]:
         return np.abs(x @ self.atoms.T) @ self.weights + x @ self.linear

@@ -1,7 +1,7 @@
 """Lazy and sparse regression on the unit sphere: points, arc-cosine kernels, their interpolants, predicted exponents.
 
 The network is one hidden layer of ReLU neurons without bias. Trained lazily it is regression with one of two kernels,
-here written out; trained from small weights it is the sparse interpolant of `sparse_regression`. Targets are in
+here written out; with few active directions it is the sparse interpolant of `sparse_regression`. Targets are in
 `sphere_targets`, harmonic analysis in `sphere_harmonics`.
 """
 
@@ -86,7 +86,7 @@ class KernelMachine:
     @classmethod
     @checked
     def interpolate(cls, x: Float[Array, "n d"], y: Float[Array, " n"], ridge: float = 0.0) -> "KernelMachine":
-        """The function of least kernel norm through the data: (K + ridge) coefficients = y, Cholesky and one refinement.
+        """The function of least kernel norm through the data: (K + ridge) coefficients = y, by Cholesky.
 
         Raises `ValueError` for values that are not finite, a negative ridge, or a matrix that is singular in double
         precision, which it is when two points are the same or have the same direction.
@@ -105,8 +105,7 @@ class KernelMachine:
                 "x must hold distinct directions, so that the kernel matrix is not singular in double precision; "
                 f"the closest are points {one} and {two}, {angle:.3g} rad apart"
             )
-        coefficients = cho_solve(factor, y)
-        return cls(x, coefficients + cho_solve(factor, y - matrix @ coefficients))
+        return cls(x, cho_solve(factor, y))
 
     @classmethod
     @checked

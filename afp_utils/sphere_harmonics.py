@@ -54,6 +54,32 @@ def zonal_coefficients(function: Callable[[Array], Array], dimension: int, degre
 
 
 @checked
+def ridge_coefficients(power: float, dimension: int, degree: int, *, odd: bool = False) -> Float[Array, " degrees"]:
+    """g_0..g_degree of the ridge |t|^power, or of sign(t) |t|^power if `odd`, in closed form.
+
+    g_0 = E|t|^power (`odd`: g_1 = E|t|^(power+1)) and g_{k+2} = g_k (power - k) / (power + d + k); degrees of the other
+    parity are zero. A factor vanishes, and all after it, just where the ridge is a polynomial. Else |g_k| falls as
+    k^(-power - d/2).
+
+    Raises `ValueError` for a power that is negative or not finite, a negative degree or a dimension below 2.
+    """
+    _refuse(degree, dimension)
+    if not 0 <= power < math.inf:
+        raise ValueError(f"power must be finite and at least 0, got {power}")
+    first, moment = int(odd), power + odd
+    found = np.zeros(max(degree, 1) + 1)
+    found[first] = math.exp(
+        math.lgamma((moment + 1) / 2)
+        + math.lgamma(dimension / 2)
+        - math.lgamma(0.5)
+        - math.lgamma((moment + dimension) / 2)
+    )
+    for k in range(first, degree - 1, 2):
+        found[k + 2] = found[k] * (power - k) / (power + dimension + k)
+    return found[: degree + 1]
+
+
+@checked
 def zonal_sum(coefficients: Float[Array, " degrees"], dimension: int, t: Float[Array, " t"]) -> Float[Array, " t"]:
     """sum_k g_k N_k P_k(t). Raises `ValueError` for a dimension below 2."""
     polynomials = _polynomials(len(coefficients) - 1, dimension, t)

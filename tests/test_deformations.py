@@ -26,7 +26,7 @@ def test_displacements_are_the_sum_of_sines():
 
 @pytest.mark.parametrize(("side", "cutoff", "ratio"), [(8, 3, 0.735), (16, 3, 0.79), (28, 3, 0.81), (28, 5, 0.83)])
 def test_size_of_displacements(side, cutoff, ratio):
-    """The root mean square is the nominal size times a known factor (references of the plan)."""
+    """The root mean square is the nominal size times a factor that is 0.7 to 0.9 for few modes."""
     heat = deformations.temperature(0.7, side, cutoff)
     tau = deformations.displacements(4000, side, heat, cutoff, rng=np.random.default_rng(1))
     assert abs(np.sqrt(np.mean(np.sum(tau**2, axis=1))) / 0.7 - ratio) < 0.02

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, load_sample_images
 
 from afp_utils import images
 
@@ -22,6 +22,23 @@ def test_bundled_sets(make, side, least):
 
 def test_labels_of_digits_are_parities():
     np.testing.assert_array_equal(images.digits().labels, 1 - 2 * (load_digits().target % 2))
+
+
+@pytest.mark.parametrize("side", [16, 40])
+def test_patches_are_blocks_of_the_photographs(side):
+    """Cut out one by one, each centred and scaled by itself, in the order of reading."""
+    rows, labels = [], []
+    for label, photo in zip((-1.0, 1.0), load_sample_images().images):
+        grey = photo.mean(axis=2)
+        for top in range(0, grey.shape[0] - side + 1, side):
+            for left in range(0, grey.shape[1] - side + 1, side):
+                block = grey[top : top + side, left : left + side].ravel()
+                if block.std() > 1e-6:
+                    rows.append((block - block.mean()) / (block.std() * side))
+                    labels.append(label)
+    found = images.photo_patches(side)
+    np.testing.assert_array_equal(found.labels, labels)
+    np.testing.assert_allclose(found.x, images.standardised(np.array(rows)), atol=1e-12)
 
 
 def test_patches_forget_brightness_and_contrast():

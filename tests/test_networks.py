@@ -1,5 +1,6 @@
 """Networks against autograd, hand-made steps, the exact flow of a kernel, and the two limits of the scale."""
 
+import inspect
 from itertools import pairwise
 
 import numpy as np
@@ -156,15 +157,28 @@ def test_fitting_ends_below_its_tolerance_with_small_steps(alpha):
     assert np.abs(stopped.states[-1].predict(x) - stopped.states[0].predict(x)).max() < 3 * networks.OUTPUT_CHANGE
 
 
-def test_no_step_changes_an_output_or_the_weights_by_much():
+@pytest.mark.parametrize(("fit", "tolerance"), [(networks.fit_values, 1e-4), (networks.fit_margins, 1e-5)])
+def test_default_of_the_tolerance(fit, tolerance):
     x, y = problem()
-    for alpha in (1e-2, 100.0):
-        net = start(m=60, alpha=alpha)
-        path = [networks.fit_values(net, x, 3 * y, steps=steps).states[-1] for steps in range(1, 70, 2)]
-        for one, other in pairwise(path):  # two steps apart
-            assert np.abs(other.predict(x) - one.predict(x)).max() < 2 * networks.OUTPUT_CHANGE
-            moved = np.linalg.norm(other.w - one.w) / np.linalg.norm(one.w)
-            assert moved < 2.1 * networks.WEIGHT_CHANGE
+    sign = np.where(y > np.median(y), 1.0, -1.0)
+    stopped, given = fit(start(m=60), x, sign), fit(start(m=60), x, sign, tolerance=tolerance)
+    np.testing.assert_array_equal(stopped.states[-1].w, given.states[-1].w)
+    looser = fit(start(m=60), x, sign, tolerance=1.5 * tolerance)
+    assert looser.time[-1] < stopped.time[-1]
+    assert inspect.signature(fit).parameters["steps"].default == 20_000
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 100.0])
+def test_no_step_changes_an_output_or_the_weights_by_much(alpha):
+    """By at most a twentieth; and the settings are not smaller than that, or training would take longer than it need."""
+    x, y = problem()
+    descent = networks._descend(start(m=60, alpha=alpha), x, y, networks.half_square, "cpu")
+    path = [next(descent).network(), *(descent.send(np.inf).network() for _ in range(300))]
+    weights = max(np.linalg.norm(new.w - old.w) / np.linalg.norm(old.w) for old, new in pairwise(path))
+    outputs = max(np.abs(new.predict(x) - old.predict(x)).max() for old, new in pairwise(path))
+    assert weights < 0.05
+    assert 0.035 < outputs < 0.05
+    assert alpha > 1 or weights > 0.03
 
 
 def test_nothing_to_fit_is_one_state():

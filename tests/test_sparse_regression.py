@@ -80,6 +80,46 @@ def test_twice_the_norm_is_the_value_of_the_problem_over_neurons(n, d, target):
     assert np.count_nonzero(answer.x > 1e-10) <= n
 
 
+def over_neurons(x, y, theta):
+    """Value of the problem over ReLU neurons along the directions and against them, by another route."""
+    neurons = np.maximum(x @ np.concatenate([theta, -theta]).T, 0)
+    return linprog(np.ones(2 * neurons.shape[1]), A_eq=np.hstack([neurons, -neurons]), b_eq=y, method="highs-ds").fun
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.5, 1.0, 1.5, 3.0])
+def test_a_tilted_ridge_costs_more_than_twice_if_it_is_steep(slope):
+    """|theta . x| + slope theta . x weighs one as an atom, whatever the slope, and 2 max(1, |slope|) in neurons."""
+    x, _ = problem(30, 3)
+    theta = sparse.dictionary(x, rng=np.random.default_rng(2))
+    y = np.abs(x @ theta[0]) + slope * x @ theta[0]
+    fit = sphere.sparse_interpolant(x, y, rng=np.random.default_rng(2))
+    np.testing.assert_allclose(fit.norm, 1, rtol=1e-9)
+    np.testing.assert_allclose([over_neurons(x, y, theta), fit.neuron_weight], 2 * max(1, slope), rtol=1e-7)
+
+
+@pytest.mark.parametrize("n", [8, 16])
+@pytest.mark.parametrize("seed", range(6))
+def test_the_network_costs_at_least_twice_and_exactly_twice_where_the_linear_part_is_free(n, seed):
+    x, _ = problem(n, 3, seed)
+    theta = sparse.dictionary(x, rng=np.random.default_rng(seed))
+    fit = sphere.sparse_interpolant(x, np.ones(n), rng=np.random.default_rng(seed))
+    value = over_neurons(x, np.ones(n), theta) / (2 * fit.norm)
+    assert 1 - 1e-7 < value < fit.neuron_weight / (2 * fit.norm) + 1e-7
+    assert (value < 1 + 1e-7) == (fit.neuron_weight < 2 * fit.norm * (1 + 1e-7))
+
+
+def test_neuron_weight_by_hand():
+    def of(atoms, weights, linear):
+        return sparse.SparseInterpolant(np.array(atoms), np.array(weights), np.array(linear), np.zeros(3)).neuron_weight
+
+    axes = np.eye(2)
+    assert abs(of(axes, [1.0, -2.0], [0.5, -1.5]) - 6) < 1e-9  # free
+    assert abs(of(axes, [1.0, -2.0], [3.0, 0.0]) - 10) < 1e-9  # the first atom pays 3 for its slope
+    assert of(axes[:1], [1.0], [0.0, 0.1]) == np.inf  # out of reach of the only atom
+    assert of(np.zeros((0, 2)), np.zeros(0), [0.0, 0.0]) == 0
+    assert of(np.zeros((0, 2)), np.zeros(0), [0.0, 1.0]) == np.inf
+
+
 def test_the_linear_part_is_free():
     x, y = problem(24, 3)
     slope = np.array([3.0, -5.0, 0.7])
@@ -123,13 +163,17 @@ def test_a_constant_costs_at_most_one_over_the_mean():
         assert 0.8 / mean < norm < 1.005 / mean
 
 
-def test_on_an_equally_spaced_circle_dots_are_nearly_optimal():
+def test_on_an_equally_spaced_circle_kinks_lie_midway_between_the_data():
     n = 16
     angle = np.pi * np.arange(n) / n
     x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     x = np.concatenate([x, -x])
     fit = sphere.sparse_interpolant(x, np.ones(2 * n), rng=np.random.default_rng(0), resolution=8)
     np.testing.assert_allclose(fit.norm, n * np.sin(np.pi / (2 * n)), rtol=1e-9)  # perimeter of the inscribed polygon
+    kinks = np.arctan2(fit.atoms[:, 0], -fit.atoms[:, 1]) % np.pi * n / np.pi
+    np.testing.assert_allclose(kinks % 1, 0.5, atol=1e-9)
+    ridges = np.abs(x[:n] @ np.stack([-x[:n, 1], x[:n, 0]]))  # kinks at the data cost more
+    np.testing.assert_allclose(np.linalg.solve(ridges, np.ones(n)).sum(), n * np.tan(np.pi / (2 * n)), rtol=1e-9)
 
 
 def test_an_atom_of_the_dictionary_is_recovered():
