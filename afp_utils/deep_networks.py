@@ -194,8 +194,7 @@ def fact(
     """Right-hand side of W_l^T W_l = -(1 / decay) mean_i (d loss_i / dh_i) h_i^T, h being the input of layer l.
 
     The loss of a point is |f - y|^2 / 2. The equation holds at stationary points of the penalised risk (Boix-Adsera et
-    al. 2025); anywhere, the difference of its sides is W_l^T times the slope of `penalised_risk` in W_l, over the decay
-    (this book).
+    al. 2025); anywhere, the difference of its sides is W_l^T times the slope of `penalised_risk` in W_l, over the decay.
 
     Raises `ValueError` for a layer that is not there, no points, values that are not finite, or a decay that is not
     positive.

@@ -133,6 +133,9 @@ def gradient_flow(
 ) -> Trajectory:
     """W_l' = minus the slope of `penalised_risk`, solved to a relative precision; risk = mean squared error on the data.
 
+    Precision is relative to the larger of a weight and a hundredth of the largest of its layer at the start (of the
+    network, for a layer of zeros), so that a tiny start is followed as closely as any other.
+
     What takes the place of descent with steps so small that they do not matter. For smooth activations and small
     networks, in double precision.
 
@@ -142,7 +145,9 @@ def gradient_flow(
     _clock(times=times)
     positive(precision=precision)
     problem = _Problem.of(network, x, y, decay)
-    settings: dict[str, Any] = {"method": "DOP853", "rtol": precision, "atol": precision * 1e-2}
+    sizes = [float(np.abs(weight).max(initial=0.0)) for weight in problem.like.weights]
+    scale = [np.full(weight.size, size or max(sizes) or 1.0) for weight, size in zip(problem.like.weights, sizes)]
+    settings: dict[str, Any] = {"method": "DOP853", "rtol": precision, "atol": precision * 1e-2 * np.concatenate(scale)}
     path = flow_at(lambda _, flat: -problem.slope(flat), problem.start, times, **settings)
     return _run(times, [problem.network(flat) for flat in path], x, y)
 

@@ -46,8 +46,9 @@ class Distances:
         norms = [(z * z).sum(dim=1, keepdim=True) for z in (points, centres)]
         self.left = torch.cat([-2 * points, norms[0], torch.ones_like(norms[0])], dim=1)
         self.right = torch.cat([centres, torch.ones_like(norms[1]), norms[1]], dim=1)
-        unit, largest = torch.finfo(points.dtype), max(float(norm.max()) for norm in norms)
-        self.floor = max(ROUNDING * unit.eps * largest, unit.tiny)
+        unit = torch.finfo(points.dtype)
+        rows, columns = ((ROUNDING * unit.eps * norm).clamp(min=unit.tiny) for norm in norms)
+        self.floors = rows, columns.T
 
     def blocks(self) -> Iterator[slice]:
         for start in range(0, len(self.left), ROWS):
@@ -55,10 +56,13 @@ class Distances:
 
     def values(self, profile: Profile, rows: slice, columns: int | None = None) -> Tensor:
         square = self.left[rows] @ self.right[:columns].T
-        return profile.value(square * (square > self.floor))
+        return profile.value(square * (square > self._floor(rows, columns)))
 
     def slopes(self, profile: Profile, rows: slice) -> Tensor:
-        return profile.slope((self.left[rows] @ self.right.T).clamp(min=self.floor))
+        return profile.slope(torch.maximum(self.left[rows] @ self.right.T, self._floor(rows)))
+
+    def _floor(self, rows: slice, columns: int | None = None) -> Tensor:
+        return torch.maximum(self.floors[0][rows], self.floors[1][:, :columns])
 
 
 class Device:

@@ -61,7 +61,8 @@ def fit(
     validation: tuple[Float[Array, "v d"], Float[Array, "v *output"]] | None = None,
     device: str | None = None,
 ) -> Trajectory:
-    """Solve, take the average gradient outer product of the solution as the next metric, and so on (radhakrishnan2024):
+    """Solve, take the average gradient outer product of the solution as the next metric, and so on (Radhakrishnan et
+    al. 2024):
 
         M_0 = I,   (K_M + ridge I) alpha = y,   M_next = normalise(agop(f)^power).
 

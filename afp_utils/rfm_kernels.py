@@ -17,7 +17,7 @@ from afp_utils._checks import checked, finite, positive
 ROWS = 256
 """Rows of a block: with some thousand columns it stays in the cache of one core."""
 ROUNDING = 8
-"""Squared distances up to this many units of rounding, relative to the largest squared norm, are rounding."""
+"""Squared distances up to this many units of rounding, relative to the larger squared norm of the pair, are rounding."""
 
 
 @runtime_checkable
@@ -128,23 +128,24 @@ class Distances:
     """Squared distances |z_j - c_i|^2 of points (rows) and centres (columns), by one matrix product for each block.
 
     |z|^2 + |c|^2 - 2 z . c cancels, so both should lie around the origin. What is rounding to that cancellation is
-    zero in a value, and at least `floor` in a slope: there the kink of the kernel is rounded off over a distance that
-    the arithmetic cannot see, and points that coincide give no infinity.
+    zero in a value, and at least that in a slope: there the kink of the kernel is rounded off over a distance that
+    the arithmetic cannot see, and points that coincide give no infinity. How much is rounding is a matter of each
+    pair, the larger of its two `floors`: one distant point blurs its own distances and no others.
     """
 
     left: Array
     right: Array
-    floor: float
+    floors: tuple[Array, Array]
 
     @classmethod
     def between(cls, points: Array, centres: Array) -> "Distances":
         norms = [np.sum(z * z, axis=1, keepdims=True) for z in (points, centres)]
         left = np.hstack([-2 * points, norms[0], np.ones_like(norms[0])])
         right = np.hstack([centres, np.ones_like(norms[1]), norms[1]])
-        largest = max(float(norm.max(initial=0.0)) for norm in norms)
-        # the smallest normal number only serves points that all lie at the origin
-        floor = max(ROUNDING * np.finfo(left.dtype).eps * largest, float(np.finfo(left.dtype).tiny))
-        return cls(left, right, floor)
+        unit = np.finfo(left.dtype)
+        # the smallest normal number only serves points that lie at the origin
+        rows, columns = (np.maximum(ROUNDING * unit.eps * norm, unit.tiny) for norm in norms)
+        return cls(left, right, (rows, columns.T))
 
     def blocks(self) -> Iterator[slice]:
         """Consecutive rows, some at a time."""
@@ -154,13 +155,17 @@ class Distances:
     def values(self, kernel: Kernel, rows: slice, columns: int | None = None) -> Array:
         """The kernel at a block of rows and the first columns."""
         square = self.left[rows] @ self.right[:columns].T
-        square *= square > self.floor
+        square *= square > self._floor(rows, columns)
         return kernel.value(square)
 
     def slopes(self, kernel: Kernel, rows: slice) -> Array:
         """h at a block of rows and all columns."""
         square = self.left[rows] @ self.right.T
-        return kernel.slope(np.maximum(square, self.floor, out=square))
+        return kernel.slope(np.maximum(square, self._floor(rows), out=square))
+
+    def _floor(self, rows: slice, columns: int | None = None) -> Array:
+        """What is rounding in the squared distance of each pair."""
+        return np.maximum(self.floors[0][rows], self.floors[1][:, :columns])
 
 
 @checked

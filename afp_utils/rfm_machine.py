@@ -86,8 +86,8 @@ def agop(
 
         B A B^T,  A = (1/n) sum_k G_k^T G_k,  G_k = H (alpha_k * Z) - (H alpha_k) * Z,  Z = X B,  M = B B^T,
 
-    with H_ij = h(|z_i - z_j|) and H_ii = 0 by index (this book): a centre's own term is the kink of its kernel, whose
-    two sides cancel. Centred: the mean gradient over points is subtracted for each output. The metric defaults to I.
+    with H_ij = h(|z_i - z_j|) and H_ii = 0 by index: a centre's own term is the kink of its kernel, whose two sides
+    cancel. Centred: the mean gradient over points is subtracted for each output. The metric defaults to I.
 
     Raises `ValueError` for values that are not finite, no points, or a metric that is not positive semi-definite.
     """

@@ -66,8 +66,8 @@ def unnormalised(metric: Float[Array, "d d"]) -> Float[Array, "d d"]:
 def deviatoric_cosine(first: Float[Array, "d d"], second: Float[Array, "d d"]) -> float:
     """Cosine of the deviatoric parts A - (tr A / d) I of two matrices, in [-1, 1]; 0 if one is a multiple of I.
 
-    Blind to the multiple of the identity that an untrained network's matrices share, and to a rotation of both (this
-    book). The correlation of all entries is neither: before any training it can be near 1.
+    Blind to the multiple of the identity that an untrained network's matrices share, and to a rotation of both. The
+    correlation of all entries is neither: before any training it can be near 1.
 
     Raises `ValueError` for values that are not finite.
     """
@@ -84,8 +84,10 @@ def deviatoric_cosine(first: Float[Array, "d d"], second: Float[Array, "d d"]) -
 def circulant_residual(block: Float[Array, "p p"]) -> float:
     """Share of the variance of a block's entries that is not of the form C_ij = c(i - j mod p), in [0, 1].
 
-    |C - P C|^2 / |C - mean C|^2, with P the average over entries of equal i - j (this book). About 1 - 1/p for
-    independent entries; 0 for a constant block. The progress measure of addition modulo p.
+    |C - P C|^2 / |C - mean C|^2, with P the average over entries of equal i - j. The circulant deviation of Mallinar et
+    al. (2025), section 3, except that theirs divides by |C|^2, and so depends on the block's mean. On average
+    p / (p + 1) for independent Gaussian entries, exactly: p (p - 1) of their p^2 - 1 directions are not circulant. 0 for
+    a constant block. The progress measure of addition modulo p.
 
     Raises `ValueError` for an empty block or values that are not finite.
     """

@@ -26,7 +26,7 @@ def solve(
 
     Cholesky of one triangle, made in blocks and factored where it lies (in `room`, whose content is lost, if given).
     Points in single precision are solved in double if the ridge is below `SAFE` or the factor fails in single. A step
-    of refinement is not made: with a unit diagonal it gains nothing on the rounding of the matrix itself (this book).
+    of refinement is not made: with a unit diagonal it gains nothing on the rounding of the matrix itself.
 
     Raises `ValueError` for values that are not finite, a negative ridge, or a matrix that is not numerically positive
     definite, as when rows are repeated and the ridge is 0.

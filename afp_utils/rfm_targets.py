@@ -9,7 +9,7 @@ from afp_utils._checks import checked, finite
 
 @checked
 def product(x: Float[Array, "n d"]) -> Float[Array, " n"]:
-    """f(x) = x_1 x_2, the target of the first demonstrations of the authors' code (radhakrishnan2024).
+    """f(x) = x_1 x_2, the target of the first demonstrations in the code of Radhakrishnan et al. (2024).
 
     On inputs of mean zero and unit variance, its average gradient outer product is 1 on the first two coordinates.
     Raises `ValueError` for values that are not finite or fewer than two coordinates.

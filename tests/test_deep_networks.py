@@ -222,3 +222,26 @@ def test_wrong_shapes_are_refused():
         DeepNetwork((np.ones(3),), TANH)
     with pytest.raises(TypeCheckError):
         deep.fact(network((4, 1)), points(6), np.ones(5), 1, 1.0)
+
+
+def test_more_outputs_than_points():
+    net, x = network((3, 4, 9)), points(2, 3)
+    y = np.random.default_rng(2).normal(size=(2, 9))
+    jacobian = torch.autograd.functional.jacobian
+    weights = [torch.from_numpy(weight) for weight in net.weights]
+    slopes = [jacobian(lambda p: torch.tanh(p @ weights[0].T) @ weights[1].T, torch.from_numpy(p)).numpy() for p in x]
+    np.testing.assert_allclose(deep.layer_agop(net, x, 1), sum(g.T @ g for g in slopes) / 2, rtol=1e-12)
+    mean = sum(slopes) / 2
+    centred = sum((g - mean).T @ (g - mean) for g in slopes) / 2
+    np.testing.assert_allclose(deep.layer_agop(net, x, 1, centred=True), centred, rtol=1e-10)
+    errors = net.predict(x) - y
+    pulled = sum(np.outer(g.T @ e, p) for g, e, p in zip(slopes, errors, x))
+    np.testing.assert_allclose(deep.fact(net, x, y, 1, 0.3), -pulled / (2 * 0.3), rtol=1e-12)
+
+
+def test_the_scale_of_the_first_layer_is_one_unless_given():
+    one, other = (deep.he_start((3, 4, 2), RELU, rng=np.random.default_rng(0), **more) for more in ({}, {"first": 1.0}))
+    small = deep.he_start((3, 4, 2), RELU, rng=np.random.default_rng(0), first=0.1)
+    np.testing.assert_array_equal(one.weights[0], other.weights[0])
+    np.testing.assert_allclose(small.weights[0], 0.1 * one.weights[0])
+    np.testing.assert_array_equal(small.weights[1], one.weights[1])

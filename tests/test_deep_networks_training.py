@@ -167,6 +167,31 @@ def recipe(**changes):
     return Descent(**{"batch": 4, "rate": 0.1, **changes})
 
 
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-12])
+def test_a_flow_from_a_tiny_start_is_as_precise_as_any_other(size):
+    # f = w2 w1 x with w1 = w2 = w and E x^2 = y = 1: w' = w (1 - w^2), so that w^2 / (1 - w^2) grows as exp(2 t)
+    start = 0.1 * size
+    net = DeepNetwork((np.array([[start]]), np.array([[start]])), IDENTITY)
+    times = np.array([0.5, 3.0])
+    run = gradient_flow(net, np.array([[1.0], [-1.0]]), np.array([1.0, -1.0]), times)
+    odds = start**2 / (1 - start**2) * np.exp(2 * times)
+    found = [state.weights[0][0, 0] for state in run.states]
+    np.testing.assert_allclose(found, np.sqrt(odds / (1 + odds)), rtol=2e-7)
+
+
+def test_defaults_are_those_that_are_written_out():
+    net, (x, y), times = network(), data(), np.array([1.0])
+    one, other = gradient_flow(net, x, y, times), gradient_flow(net, x, y, times, 0.0, 1e-8)
+    assert apart(one.states[0], other.states[0]) == 0
+    exact = gradient_flow(net, x, y, times, 0.0, 1e-12).states[0]
+    assert 0 < apart(one.states[0], exact) < 1e-7
+    assert penalised_risk(net, x, y)[0] == penalised_risk(net, x, y, 0.0)[0] < penalised_risk(net, x, y, 0.1)[0]
+    settled = stationary(net, x, y, 0.1)
+    assert np.sqrt(sum(np.sum(slope**2) for slope in penalised_risk(settled, x, y, 0.1)[1])) < 1e-7
+    usual = Descent(batch=4, rate=0.1)
+    assert (usual.decay, usual.optimiser, usual.device) == (0.0, torch.optim.SGD, "cpu")
+
+
 def trained(steps=(1,), rate=0.1, x=None, y=None):
     points, values = data()
     x, y = points if x is None else x, values if y is None else y

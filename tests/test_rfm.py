@@ -11,7 +11,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import ortho_group
 
 from afp_utils import rfm, rfm_kernels, rfm_machine
-from afp_utils.trajectory import Model
+from afp_utils.trajectory import Model, Trajectory
 
 KERNELS = [rfm.Laplace(3.0), rfm.Gaussian(2.5), rfm.GeneralisedLaplace(3.0, 0.7), rfm.GeneralisedLaplace(2.0, 1.3)]
 EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=str)
@@ -325,3 +325,57 @@ def test_refused_shapes():
         rfm.Machine(x[:0], y[:0], rfm.Laplace(1.0), np.eye(2))
     with pytest.raises(ValueError, match="coefficients must be finite"):
         rfm.Machine(x, y * np.nan, rfm.Laplace(1.0), np.eye(2))
+
+
+# ---- ties, degenerate sizes, defaults, more outputs than points ----
+
+
+def test_best_state_is_the_earlier_of_equals():
+    run = rfm.fit(*product(30, 3), kernel=rfm.Laplace(2.0), ridge=0.1, updates=3)
+    for risk, best in (([2.0, 1.0, 1.0, 3.0], 1), ([0.5, 0.5, 0.5, 0.5], 0), ([3.0, 2.0, 1.0, 1.0], 2)):
+        assert rfm.best_state(Trajectory(run.time, np.array(risk), run.states)) is run.states[best]
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("outputs", [5, 9, 40])
+def test_more_outputs_than_centres(outputs, centred, monkeypatch):
+    x, alpha, b = points(4, 3), points(4, outputs, 1), points(3, 2, 2)
+    expected = by_autograd(x, alpha, b @ b.T, PROFILES[0], centred)
+    machine = rfm.Machine(x, alpha, KERNELS[0], b)
+    slopes = [rfm.Machine(x, column, KERNELS[0], b).gradient(x) for column in alpha.T]
+    for columns in (2048, 7, 1):  # all outputs at once, two at a time, one at a time
+        monkeypatch.setattr(rfm_machine, "COLUMNS", columns)
+        np.testing.assert_allclose(rfm.agop(x, alpha, KERNELS[0], b @ b.T, centred), expected, rtol=1e-9, atol=1e-13)
+        np.testing.assert_allclose(machine.gradient(x), np.stack(slopes, axis=1), atol=1e-13)
+        assert machine.predict(x).shape == (4, outputs)
+    for device in (None, "cpu"):
+        run = rfm.fit(x, alpha, kernel=KERNELS[0], ridge=0.1, updates=2, centred=centred, device=device)
+        one = [rfm.fit(x, column, kernel=KERNELS[0], ridge=0.1, updates=0).states[0] for column in alpha.T]
+        np.testing.assert_allclose(run.states[0].coefficients.T, [state.coefficients for state in one], atol=1e-12)
+
+
+def test_a_single_point_and_a_single_coordinate():
+    run = rfm.fit(np.ones((1, 3)), np.array([2.0]), kernel=rfm.Laplace(1.0), ridge=1.0, updates=1)
+    np.testing.assert_allclose(run.states[0].coefficients, [1.0])
+    np.testing.assert_array_equal(run.states[1].metric, np.eye(3))  # no slope, so the metric stays
+    np.testing.assert_array_equal(
+        rfm.agop(np.ones((1, 3)), np.ones(1), rfm.Laplace(1.0), centred=True), np.zeros((3, 3))
+    )
+    x = points(30, 1)
+    run = rfm.fit(x, x[:, 0], kernel=rfm.Laplace(1.0), ridge=0.1, updates=2)
+    np.testing.assert_allclose([state.metric for state in run.states], 1)  # divided by its largest entry, its only one
+
+
+def test_defaults_are_those_that_are_written_out():
+    x, y = product(60, 4)
+    recipe = {"kernel": rfm.Laplace(2.0), "ridge": 0.1, "updates": 2}
+    written = {"power": 1.0, "centred": False, "diagonal": False, "normalise": rfm.unit_max}
+    for fit, data in ((rfm.fit, (x, y)), (rfm.fit_nystrom, (x, y, x[:20]))):
+        one, other = fit(*data, **recipe), fit(*data, **recipe, **written)
+        np.testing.assert_array_equal(one.states[-1].metric, other.states[-1].metric)
+        for change in ({"power": 0.5}, {"centred": True}, {"diagonal": True}, {"normalise": rfm.unit_trace}):
+            changed = fit(*data, **recipe, **written | change)
+            assert np.abs(changed.states[-1].metric - one.states[-1].metric).max() > 1e-6
+    machine = rfm.fit(x, y, **recipe).states[0]
+    plain = rfm.agop(x, machine.coefficients, machine.kernel)
+    np.testing.assert_array_equal(plain, rfm.agop(x, machine.coefficients, machine.kernel, np.eye(4), False))

@@ -137,3 +137,24 @@ def test_refusals():
         rfm.RFMRegressor().fit(x, y + np.inf)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         rfm.RFMRegressor().fit(x, y[:9])
+
+
+def test_of_equal_held_out_risks_the_fewest_updates_are_made():
+    x, y = sample(60)
+    flat = rfm.RFMRegressor(random_state=0).fit(x, np.zeros(60))  # every update has the risk 0
+    assert flat.n_iter_ == 0
+    usual = rfm.RFMRegressor().get_params()
+    assert usual == {
+        "kernel": None,
+        "ridge": 1e-3,
+        "updates": 5,
+        "power": 1.0,
+        "validation_fraction": 0.2,
+        "random_state": None,
+        "centred": False,
+        "diagonal": False,
+        "normalise": rfm.unit_max,
+        "device": None,
+    }
+    one, other = (rfm.RFMRegressor(kernel, random_state=0).fit(x, y) for kernel in (None, rfm.Laplace(10.0)))
+    np.testing.assert_array_equal(one.predict(x), other.predict(x))

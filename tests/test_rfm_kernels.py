@@ -202,3 +202,51 @@ def test_solver_refuses():
         solve(KERNELS[0], x, y[:4], 1.0)
     with pytest.raises(ValueError, match="z must be finite"):
         kernel_matrix(KERNELS[0], x, x + np.inf)
+
+
+# ---- rounding is a matter of each pair ----
+
+
+def outlying(seed, d=10):
+    """A product of two coordinates from 600 points, one of them ten thousand times as far away; and fresh points."""
+    x, fresh = points(600, d, seed), points(600, d, seed + 100)
+    y, target = x[:, 0] * x[:, 1], fresh[:, 0] * fresh[:, 1]
+    x[0] *= 1e4
+    return x, y, fresh, target
+
+
+def heavy(seed, d=10):
+    """Student's t with 1.2 degrees of freedom, columns in units of their deviation: a few points dwarf all others."""
+    x = np.random.default_rng(seed).standard_t(1.2, size=(1200, d))
+    x /= x.std(axis=0)
+    y = np.sign(x[:, 0] * x[:, 1])
+    return x[:600], y[:600], x[600:], y[600:]
+
+
+@pytest.mark.parametrize("device", [None, "cpu"])
+@pytest.mark.parametrize("sample", [outlying, heavy])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_distant_points_cost_single_precision_nothing(sample, seed, device):
+    x, y, fresh, target = sample(seed)
+    recipe = {"kernel": rfm.Laplace(10.0), "ridge": 1e-3, "updates": 3}
+    answers = [
+        rfm.fit(x.astype(one), y.astype(one), device=device, **recipe).states[-1].predict(fresh.astype(one))
+        for one in (np.float64, np.float32)
+    ]
+    double, single = (1 - np.mean((answer - target) ** 2) / target.var() for answer in answers)
+    assert double > 0.25
+    assert single == pytest.approx(double, abs=0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_rounding_grows_with_the_pair_and_with_no_other_point(dtype):
+    x = points(40, 3).astype(dtype)
+    far = np.concatenate([x, [[1e5, 0, 0]]]).astype(dtype)
+    for name in ("values", "slopes"):
+        alone, beside = (getattr(Distances.between(z, z), name)(KERNELS[0], slice(0, 40)) for z in (x, far))
+        apart = ~np.eye(40, dtype=bool)
+        np.testing.assert_allclose(beside[:, :40][apart], alone[apart], rtol=1e-6)
+    # what is rounding for one pair, by hand: 8 units times the larger squared norm
+    one, other = np.array([[3.0, 4.0]], dtype), np.array([[0.0, 1.0], [0.0, 10.0]], dtype)
+    unit = np.finfo(dtype).eps
+    np.testing.assert_allclose(Distances.between(one, other)._floor(slice(0, 1)), [[200 * unit, 800 * unit]], rtol=1e-6)

@@ -85,8 +85,21 @@ def test_residual_of_noise_is_near_one():
     p = 60
     noise = np.random.default_rng(0).normal(size=(p, p))
     for residual in (rfm.circulant_residual, rfm.hankel_residual):
-        assert residual(noise) == pytest.approx(1 - 1 / p, abs=5 / p**1.5)
+        assert residual(noise) == pytest.approx(p / (p + 1), abs=5 / p**1.5)
         assert residual(3 * noise + 4) == pytest.approx(residual(noise), rel=1e-12)
+    # the mean of a ratio of squared lengths in p (p - 1) of p^2 - 1 directions; 1 - 1/p is 0.03 less
+    for p, draws in ((2, 4000), (5, 4000)):
+        rng = np.random.default_rng(p)
+        for residual in (rfm.circulant_residual, rfm.hankel_residual):
+            seen = [residual(rng.normal(size=(p, p))) for _ in range(draws)]
+            assert np.mean(seen) == pytest.approx(p / (p + 1), abs=4 * np.std(seen) / draws**0.5)
+
+
+def test_degenerate_sizes_have_no_deviatoric_part_and_no_residual():
+    assert rfm.deviatoric_cosine(np.array([[2.0]]), np.array([[3.0]])) == 0
+    assert rfm.deviatoric_cosine(np.zeros((2, 2)), np.diag([1.0, 2.0])) == 0
+    assert rfm.circulant_residual(np.array([[5.0]])) == rfm.hankel_residual(np.array([[5.0]])) == 0
+    np.testing.assert_array_equal(rfm.unit_trace(np.zeros((0, 0))), np.zeros((0, 0)))
 
 
 def test_refusals():

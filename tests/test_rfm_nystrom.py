@@ -53,6 +53,17 @@ def test_it_learns_the_metric_from_all_points():
     assert np.count_nonzero(diagonal.states[1].metric) == 10
 
 
+def test_more_outputs_than_centres_and_than_points():
+    x, _ = sample(12, 3)
+    y = np.random.default_rng(2).normal(size=(12, 20))
+    found = rfm.solve_nystrom(rfm.Laplace(2.0), x, y, x[:4], 0.1)
+    for column, one in zip(found.T, y.T):
+        np.testing.assert_allclose(column, rfm.solve_nystrom(rfm.Laplace(2.0), x, one, x[:4], 0.1), rtol=1e-10)
+    run = rfm.fit_nystrom(x, y, x[:4], kernel=rfm.Laplace(2.0), ridge=0.1, updates=1)
+    slopes = run.states[0].gradient(x).reshape(-1, 3)
+    np.testing.assert_allclose(run.states[1].metric, rfm.unit_max(slopes.T @ slopes / 12), rtol=1e-8)
+
+
 def test_refusals():
     (x, y), recipe = sample(20), {"kernel": rfm.Laplace(1.0), "ridge": 0.1, "updates": 1}
     with pytest.raises(ValueError, match="centres must be finite, got nan"):

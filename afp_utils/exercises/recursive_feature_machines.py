@@ -364,13 +364,14 @@ def _(agop, imbalance):
     r"$\frac{2m}d+m\frac{d-1}d=m\frac{d+1}d$. So the correlation is about"
     "\n\n$$\\frac{m^2\\,(d-1)/d^2}{m^2\\,(d-1)/d^2+m\\,(d+1)/d}$$\n\nor, expanded by $d^2/m$,\n\n$$\\frac{m(d-1)}{m(d-1)+d(d+1)} .$$\n\n"
     r"It tends to one for wide layers: two matrices that have nothing to do with each other are perfectly correlated, because both are nearly a "
-    r"multiple of the identity. The deviatoric cosine of the same two matrices is zero on average.",
+    r"multiple of the identity. The deviatoric cosine of the same two matrices is zero on average. (The mean of a ratio is not the ratio of "
+    r"means: the formula is low, by less than 1.5 % if $m$ and $d$ are at least 10, but by 8 % for $m=10$, $d=5$.)",
 )
 def correlation_of_strangers(m, d):
     r"""Return the expected Pearson correlation of the two matrices' entries.
 
-    Two layers $V$ and $W$ of shape $m\times d$ have independent standard normal entries and have never met. Compute, to leading order in
-    ratios of means, the Pearson correlation between all $d^2$ entries of $V^\top V$ and those of $W^\top W$.
+    Two layers $V$ and $W$ of shape $m\times d$ have independent standard normal entries and have never met. Compute, as the
+    ratio of means (good for $m$ and $d$ of at least 10), the Pearson correlation between all $d^2$ entries of $V^\top V$ and those of $W^\top W$.
     """
     shared = m * (d - 1)
     noise = d * (d + 1)
