@@ -193,11 +193,12 @@ def test_every_answer_of_the_book_fits_and_every_number_is_known():
 
 
 def test_every_claim_about_a_paper_is_named_under_it():
-    """A claim whose source is one of the five papers stands in at least one row of the tables."""
+    """A claim whose source is one of the papers of the tables stands in at least one of their rows."""
     tables = ledger.papers()
-    five = {row["paper"] for row in tables["assertion"]}
+    about_papers = {row["paper"] for rows in tables.values() for row in rows}
     named = {name for rows in tables.values() for row in rows for name in row["claims"]}
-    about = {name for name, entry in claims.registry().items() if five & set(claims.KEY.findall(entry.source))}
-    assert len(five) == 5
+    about = {name for name, entry in claims.registry().items() if about_papers & set(claims.KEY.findall(entry.source))}
     assert sorted(about - named) == []
+    five = ("li2025supporting", "xu2025three", "petrini2022learning", "jiang2024joint", "radhakrishnan2024mechanism")
+    assert {row["paper"] for row in tables["assertion"]} >= set(five)
     assert Path(ledger.__file__).with_name("registry").joinpath("papers", "papers.toml").exists()
