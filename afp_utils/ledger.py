@@ -259,16 +259,15 @@ def ledger(book: Ledger) -> Shown:
     """Every claim: the tested sentence, its source, measured, expected, what that rules out, and whether it holds."""
     body, lines = list[str](), list[str]()
     for chapter, members in _chapters(book).items():
-        body.append(f'<tr data-part="{chapter}"><td class="afp-part" colspan="6">{_title(chapter)}</td></tr>')
+        body.append(f'<tr data-part="{chapter}"><td class="afp-part" colspan="3">{_title(chapter)}</td></tr>')
         lines.append(f"\n{_title(chapter)}")
         for claim in members:
             holds, record = book.holds(claim.id), book.records[claim.id]
             body.append(_row(book, claim))
             value = shown(record.value) if record else "-"
             lines.append(f"{(HOLDS | OTHER)[holds]:16}{claim.id}: {value} (expected {claim.expect})")
-    names = ("claim", "source", "measured", "expected", "rules out", "verdict")
-    head = "".join(f"<th>{name}</th>" for name in names)
-    table = f'<table class="afp-table afp-ledger"><tr>{head}</tr>{"".join(body)}</table>'
+    head = "<tr><th>claim</th><th>measured, expected, and what that rules out</th><th>verdict</th></tr>"
+    table = f'<table class="afp-table afp-ledger">{head}{"".join(body)}</table>'
     return Shown(f'<div class="afp-scroll">{table}</div>', "\n".join(lines).strip())
 
 
@@ -282,12 +281,11 @@ def _row(book: Ledger, claim: Claim) -> str:
     rests = f'<details class="afp-rests"><summary>rests on</summary>{", ".join(on)}</details>'
     against = record.against() if record else ""
     named = "|".join(claims.sources()[key] for key in claims.KEY.findall(claim.source)) or "this book"
+    measured = f"measured <code>{escape(shown(record.value))}</code><br>" if record else ""
+    source = f'<p class="afp-source">{escape(claim.attribution)}, {KNOWN[claim.known]} · {claim.kind}</p>'
     cells = (
-        f'<a href="{claim.chapter}.ipynb#claim-{claim.id}">{escape(claim.statement)}</a>{reason}{rests}',
-        f"{escape(claim.attribution)}<br><em>{KNOWN[claim.known]}; {claim.kind}</em>",
-        f"<code>{escape(shown(record.value))}</code>" if record else "-",
-        f"<code>{escape(str(claim.expect))}</code>",
-        against or "-",
+        f'<a href="{claim.chapter}.ipynb#claim-{claim.id}">{escape(claim.statement)}</a>{reason}{source}{rests}',
+        f"{measured}expected <code>{escape(str(claim.expect))}</code>" + (f"<p>{against}</p>" if against else ""),
         f"{badge(holds)}{shaken}",
     )
     marks = f'data-chapter="{claim.chapter}" data-kind="{claim.kind}" data-verdict="{(HOLDS | OTHER)[holds]}"'

@@ -19,7 +19,7 @@ def test_every_claim_is_shown_with_its_value_or_as_unchecked(toy):
     book = ledger.read(folder)
     html, text = ledger.ledger(book).html, repr(ledger.ledger(book))
     _, part, first, second = re.findall(r"<tr.*?</tr>", html)
-    assert 'colspan="6">Toy<' in part
+    assert 'colspan="3">Toy<' in part
     assert 'href="toy.ipynb#claim-toy-slope"' in first
     assert "<code>1.04</code>" in first
     assert "rival <code>2</code>, 10 tolerances away: The slope is &lt;two&gt;." in first
