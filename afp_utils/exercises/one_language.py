@@ -267,10 +267,10 @@ def _(eigenvalues, coefficients, noise):
 
 @exercise(
     minutes=10,
-    hint=r"Write $s=z/\alpha^2$. The relative change is $\tfrac12(\sqrt{1+4s^2}-1)$; set it equal to the tolerance.",
-    worked=r"With $s=|z|/\alpha^2$ we need $\tfrac12(\sqrt{1+4s^2}-1)=\tau$, so $1+4s^2=(1+2\tau)^2$ and "
-    r"$s^2=\tau+\tau^2$. Hence $\alpha=\big(z^2/(\tau+\tau^2)\big)^{1/4}$. For small $\tau$ it is "
-    r"$\sqrt{|z|}\,\tau^{-1/4}$: to be a hundred times lazier, a start three times larger is enough.",
+    hint=r"Write $\kappa=|z|/\alpha^2$. The relative change is $\tfrac12(\sqrt{1+4\kappa^2}-1)$; set it equal to the tolerance.",
+    worked=r"With $\kappa=|z|/\alpha^2$ and the tolerance $q$ we need $\tfrac12(\sqrt{1+4\kappa^2}-1)=q$, so "
+    r"$1+4\kappa^2=(1+2q)^2$ and $\kappa^2=q+q^2$. Hence $\alpha=\big(z^2/(q+q^2)\big)^{1/4}$. For small $q$ it is "
+    r"$\sqrt{|z|}\,q^{-1/4}$: to be a hundred times lazier, a start $\sqrt{10}$ times larger is enough.",
 )
 def lazy_enough(z, tolerance):
     r"""Smallest start at which a^2 changes by at most `tolerance`.
