@@ -21,7 +21,7 @@ much as its signal does, and not what is learned.
 """,
 )
 def velocity(u, z, eigenvalue, weight):
-    r"""Return du/dt of the two-layer flow on the weighted loss.
+    r"""Return du/dt of the adaptive flow, depth 0, on the weighted loss.
 
     Let coordinates count differently: the loss is $\frac w2(z-a\beta)^2$ with a weight $w>0$. Is $a^2-\beta^2$ still conserved? Put
     $a=\sqrt\lambda\cosh(u/2)$ and $\beta=\sqrt\lambda\sinh(u/2)$ and find $\dot u$ as a function of $u$, $z$,
@@ -192,7 +192,10 @@ def _(h, ratio):
 
 @kept.unusual
 def _(h, ratio):
-    return [(ratio + 1) / ratio, np.clip(1 - (1 + 1 / ratio) * (1 - h) ** 2, 0, 1)]
+    return [
+        (ratio + 1) / ratio,
+        np.clip(1 - (1 + 1 / ratio) * (1 - h) ** 2, 0, 1),
+    ]
 
 
 @exercise(
