@@ -21,7 +21,7 @@ much as its signal does, and not what is learned.
 """,
 )
 def velocity(u, z, eigenvalue, weight):
-    r"""Return du/dt of the two-layer flow on the weighted loss.
+    r"""Return du/dt of the adaptive flow, depth 0, on the weighted loss.
 
     Let coordinates count differently: the loss is $\frac w2(z-a\beta)^2$ with a weight $w>0$. Is $a^2-\beta^2$ still conserved? Put
     $a=\sqrt\lambda\cosh(u/2)$ and $\beta=\sqrt\lambda\sinh(u/2)$ and find $\dot u$ as a function of $u$, $z$,
@@ -107,39 +107,39 @@ def _(u, z, eigenvalue, weight):
 
 @exercise(
     minutes=20,
-    hint=r"You need $F(h) \le Kc\,h^2$ and $1-F(h) \le K(1-h)^2$ for every weight $h$. Add the two: which $h$ asks for the largest $K$?",
+    hint=r"You need $F(h) \le K\nu\,h^2$ and $1-F(h) \le K(1-h)^2$ for every weight $h$. Add the two: which $h$ asks for the largest $K$?",
     worked=r"""
 As in the text, draw $U$ with distribution function $F$ and keep the coordinates with $h_i \ge U$: a cut, so at least the FEM. Its mean
-price is $\sum_i \theta_i^2\,(1-F(h_i)) + \varepsilon^2 F(h_i)$, at most $K$ times $\sum_i (1-h_i)^2\theta_i^2 + c\,\varepsilon^2h_i^2$ if
-$1-F(h)\le K(1-h)^2$ and $F(h) \le Kc\,h^2$. Adding them, $1 \le K\,[(1-h)^2 + c\,h^2]$ for every $h$. The bracket is smallest at
-$h=1/(1+c)$, where it is $c/(1+c)$. So $K = 1+1/c$ is needed, and it suffices: take the upper bound $F = Kc\,h^2 = (1+c)\,h^2$ up to
-$h=1/(1+c)$ and the lower bound $F=1-K(1-h)^2$ above; they meet at $F=1/(1+c)$.
+price is $\sum_i \theta_i^2\,(1-F(h_i)) + \varepsilon^2 F(h_i)$, at most $K$ times $\sum_i (1-h_i)^2\theta_i^2 + \nu\,\varepsilon^2h_i^2$ if
+$1-F(h)\le K(1-h)^2$ and $F(h) \le K\nu\,h^2$. Adding them, $1 \le K\,[(1-h)^2 + \nu\,h^2]$ for every $h$. The bracket is smallest at
+$h=1/(1+\nu)$, where it is $\nu/(1+\nu)$. So $K = 1+1/\nu$ is needed, and it suffices: take the upper bound $F = K\nu\,h^2 = (1+\nu)\,h^2$ up to
+$h=1/(1+\nu)$ and the lower bound $F=1-K(1-h)^2$ above; they meet at $F=1/(1+\nu)$.
 
-With $c=1$ this is the theorem of the text. With half of the sample for the features and half for the estimator $c$ is 2 in units of the full
-sample: $K=3/2$. One coordinate with $\theta=\varepsilon$ attains it for every $c$: its best weight is $1/(1+c)$, its risk
-$\varepsilon^2c/(1+c)$, its FEM $\varepsilon^2$.
+With $\nu=1$ this is the theorem of the text. With half of the sample for the features and half for the estimator $\nu$ is 2 in units of the full
+sample: $K=3/2$. One coordinate with $\theta=\varepsilon$ attains it for every $\nu$: its best weight is $1/(1+\nu)$, its risk
+$\varepsilon^2\nu/(1+\nu)$, its FEM $\varepsilon^2$.
 """,
 )
-def kept(h, c):
+def kept(h, ratio):
     r"""Return the smallest factor K and the probability F(h), as a pair.
 
-    The estimator gets data of another noise level, $c\,\varepsilon^2$, than the one in the FEM: a filter with weights $h_i \in [0,1]$ has the
-    risk $\sum_i (1-h_i)^2\theta_i^2 + c\,\varepsilon^2h_i^2$. Replace it, as in the proof of the theorem, by a random cut that keeps coordinate
-    $i$ with probability $F(h_i)$ and is priced as in the FEM, with $\varepsilon^2$. Find the smallest $K(c)$ for which a non-decreasing $F$ with $F(0)=0$,
+    The estimator gets data of another noise level, $\nu\,\varepsilon^2$, than the one in the FEM: a filter with weights $h_i \in [0,1]$ has the
+    risk $\sum_i (1-h_i)^2\theta_i^2 + \nu\,\varepsilon^2h_i^2$. Replace it, as in the proof of the theorem, by a random cut that keeps coordinate
+    $i$ with probability $F(h_i)$ and is priced as in the FEM, with $\varepsilon^2$. Find the smallest $K(\nu)$ for which a non-decreasing $F$ with $F(0)=0$,
     $F(1)=1$ makes the mean price of the cut at most $K$ times the risk of the filter, whatever $\theta$ and $\varepsilon$, and such an $F$.
-    (`h` is an array, `c` a positive number. Several $F$ are right, and all are accepted. Which single coordinate attains $K$ is for you to answer: it is
+    (`h` is an array, `ratio`, in formulas $\nu$, a positive number. Several $F$ are right, and all are accepted. Which single coordinate attains $K$ is for you to answer: it is
     not checked.)
     """
-    factor = 1 + 1 / c
-    low, high = 1 - factor * (1 - h) ** 2, factor * c * h**2
-    return factor, np.where(h <= 1 / (1 + c), high, low)
+    factor = 1 + 1 / ratio
+    low, high = 1 - factor * (1 - h) ** 2, factor * ratio * h**2
+    return factor, np.where(h <= 1 / (1 + ratio), high, low)
 
 
 @kept.checker
 def _(answer):
-    for c in (1.0, 2.0, 0.25):
+    for ratio in (1.0, 2.0, 0.25):
         h = np.linspace(0, 1, 201)
-        got = answer(h, c)
+        got = answer(h, ratio)
         expect(
             isinstance(got, tuple | list) and len(got) == 2,
             "return a pair: the factor K and the probabilities F(h)",
@@ -159,20 +159,20 @@ def _(answer):
             "F must not decrease, or the random set is no cut",
         )
         expect(
-            c == 1 or not np.isclose(factor, 2),
-            "K = 2 is the factor for equal noise: it must depend on c",
+            ratio == 1 or not np.isclose(factor, 2),
+            "K = 2 is the factor for equal noise: it must depend on ratio",
         )
         expect(
-            factor <= (1 + 1 / c) * (1 + 1e-9),
-            f"at c = {c} a smaller factor than {factor:.4g} will do",
+            factor <= (1 + 1 / ratio) * (1 + 1e-9),
+            f"at ratio = {ratio} a smaller factor than {factor:.4g} will do",
         )
         expect(
-            factor >= (1 + 1 / c) * (1 - 1e-9),
-            f"at c = {c} no F can have the factor {factor:.4g}: add the two bounds",
+            factor >= (1 + 1 / ratio) * (1 - 1e-9),
+            f"at ratio = {ratio} no F can have the factor {factor:.4g}: add the two bounds",
         )
         expect(
-            (chance <= factor * c * h**2 + 1e-12).all(),
-            "the noise is not paid: F(h) > K c h^2 for a small weight",
+            (chance <= factor * ratio * h**2 + 1e-12).all(),
+            "the noise is not paid: F(h) > K ratio h^2 for a small weight",
         )
         expect(
             (1 - chance <= factor * (1 - h) ** 2 + 1e-12).all(),
@@ -181,28 +181,28 @@ def _(answer):
 
 
 @kept.wrong("K = 2 is the factor for equal noise")
-def _(h, c):
+def _(h, ratio):
     return 2.0, np.where(h <= 0.5, 2 * h**2, 1 - 2 * (1 - h) ** 2)
 
 
 @kept.wrong("a smaller factor")
-def _(h, c):
-    return 2 + 2 / c, np.clip((1 + c) * h**2, 0, 1)
+def _(h, ratio):
+    return 2 + 2 / ratio, np.clip((1 + ratio) * h**2, 0, 1)
 
 
 @kept.wrong("no F can have the factor")
-def _(h, c):
-    return 2 / c, np.clip((1 + c) * h**2, 0, 1)
+def _(h, ratio):
+    return 2 / ratio, np.clip((1 + ratio) * h**2, 0, 1)
 
 
 @kept.wrong("the noise is not paid")
-def _(h, c):
-    return 1 + 1 / c, h
+def _(h, ratio):
+    return 1 + 1 / ratio, h
 
 
 @kept.wrong("the signal is not paid")
-def _(h, c):
-    return 1 + 1 / c, h**2 / (1 + c) + c / (1 + c) * h**4
+def _(h, ratio):
+    return 1 + 1 / ratio, h**2 / (1 + ratio) + ratio / (1 + ratio) * h**4
 
 
 @kept.wrong("return a pair")
@@ -231,34 +231,37 @@ def _(h, c):
 
 
 @kept.unusual
-def _(h, c):
-    return [(c + 1) / c, np.clip(1 - (1 + 1 / c) * (1 - h) ** 2, 0, 1)]
+def _(h, ratio):
+    return [
+        (ratio + 1) / ratio,
+        np.clip(1 - (1 + 1 / ratio) * (1 - h) ** 2, 0, 1),
+    ]
 
 
 @exercise(
     minutes=20,
-    hint=r"Count: how many frequencies have norm at most $r$ in $d$ dimensions, and how many of them carry signal? That gives $q$; then $p$ and $\gamma$.",
+    hint=r"Count: how many frequencies have norm at most $M$ in $d$ dimensions, and how many of them carry signal? That gives $q$; then $p$ and $\gamma$.",
     worked=r"""
-*Translation.* Order the frequencies $k\in\mathbb Z^d$ by their norm. Up to $|k|=r$ there are about $r^d$, of which about $r^{d_0}$ carry signal. The $i$-th
+*Translation.* Order the frequencies $k\in\mathbb Z^d$ by their norm. Up to $|k|=M$ there are about $M^d$, of which about $M^{d_0}$ carry signal. The $i$-th
 signal therefore has norm $i^{1/d_0}$ and sits at position $\ell(i)\asymp i^{d/d_0}$: $q=d/d_0$. Its size is
 $i^{-(s+d_0/2)/d_0}=i^{-(p+1)/2}$ with $p=2s/d_0$. The $j$-th eigenvalue is $j^{-2\alpha/d}$: $\gamma=2\alpha/d$.
 
-*Vanilla.* $p/(p+q)=2s/(2s+d)$: the rate of a function of all $d$ variables.
+*Lazy.* $p/(p+q)=2s/(2s+d)$: the rate of a function of all $d$ variables.
 
 *Adaptive.* The signal terms give $p/(p+1)=2s/(2s+d_0)$, the rate of a function of $d_0$ variables. The growing noise gives
 $1-1/((D+2)\gamma)=1-d/(2\alpha(D+2))$. The larger risk wins, so the exponent is the smaller one.
 
-The bound loses to vanilla where $d/(2\alpha(D+2)) > d/(2s+d)$, that is where $2\alpha(D+2) < 2s+d$: a kernel too rough for its depth, whatever $d_0$.
+The bound loses to the lazy flow where $d/(2\alpha(D+2)) > d/(2s+d)$, that is where $2\alpha(D+2) < 2s+d$: a kernel too rough for its depth, whatever $d_0$.
 """,
 )
 def exponents(s, d, d0, alpha, depth):
-    r"""Return the vanilla exponent and the adaptive one, as a pair.
+    r"""Return the lazy exponent and the adaptive one, as a pair.
 
     A function on the $d$-dimensional torus depends on $d_0$ of its $d$ variables only and has smoothness $s$: its Fourier coefficients are of size
     $|k|^{-(s+d_0/2)}$ at the frequencies $k$ in these $d_0$ directions, and zero elsewhere. The kernel does not know which variables matter: its
-    eigenvalues are $|k|^{-2\alpha}$ over all of $\mathbb Z^d$, with $\alpha>d/2$. The risk falls as $n^{-r}$, up to logarithms. Find $p$, $q$ and
-    $\gamma$ of the truth class, and from them $r$ for the vanilla flow at its best time and for the bound on the adaptive flow of depth $D$.
-    (Where does the bound lose to vanilla? That is for you to answer: it is not checked.)
+    eigenvalues are $|k|^{-2\alpha}$ over all of $\mathbb Z^d$, with $\alpha>d/2$. The risk falls as a power of $1/n$, up to logarithms. Find $p$, $q$ and
+    $\gamma$ of the truth class, and from them this power for the lazy flow at its best time and for the bound on the adaptive flow of depth $D$.
+    (Where does the bound lose to the lazy flow? That is for you to answer: it is not checked.)
     """
     noise = 1 - d / (2 * alpha * (depth + 2))
     return 2 * s / (2 * s + d), min(2 * s / (2 * s + d0), noise)
@@ -273,23 +276,23 @@ def _(answer):
         got = answer(s, d, d0, alpha, depth)
         expect(
             np.shape(got) == (2,),
-            "return a pair of numbers: the vanilla exponent, the adaptive one",
+            "return a pair of numbers: the lazy exponent, the adaptive one",
         )
-        vanilla, adaptive = got
+        lazy, adaptive = got
         right = 2 * s / (2 * s + d)
         signal = 2 * s / (2 * s + d0)
         noise = 1 - d / (2 * alpha * (depth + 2))
         expect(
-            not np.isclose(vanilla, 2 * right),
+            not np.isclose(lazy, 2 * right),
             "that is the power of eps: n = 1 / eps^2, so halve it",
         )
         expect(
-            not np.isclose(vanilla, signal),
-            "the vanilla flow does not know which variables matter: it pays for all d",
+            not np.isclose(lazy, signal),
+            "the lazy flow does not know which variables matter: it pays for all d",
         )
         expect(
-            np.isclose(vanilla, right),
-            "vanilla: p / (p + q) with p = 2 s / d0 and q = d / d0",
+            np.isclose(lazy, right),
+            "lazy: p / (p + q) with p = 2 s / d0 and q = d / d0",
         )
         expect(
             not np.isclose(adaptive, 2 * min(signal, noise)),
@@ -394,8 +397,8 @@ def _(s, d, d0, alpha, depth):
     worked=r"""
 With noise between the two energies one feature is worth keeping, and only if it is the stronger: the FEM is smaller while that one
 leads. Let $z = (1, 1.2)$ and start the weaker signal ahead, $\lambda_1 = 0.8$. It ends at
-$A=(\lambda_1+\sqrt{\lambda_1^2+4z_1^2})/2 = 1.47703$. The second ends at the same value if $A^2-\lambda_2A=z_2^2$, that is at
-$\lambda_2 = (A^2-z_2^2)/A = 0.50211$. A little less, and it stays behind in the end; but it grows faster in the middle of the flow, so it
+$a_1^2=(\lambda_1+\sqrt{\lambda_1^2+4z_1^2})/2 = 1.47703$. The second ends at the same value if $a_1^4-\lambda_2a_1^2=z_2^2$, that is at
+$\lambda_2 = a_1^2-z_2^2/a_1^2 = 0.50211$. A little less, and it stays behind in the end; but it grows faster in the middle of the flow, so it
 overtakes first and is overtaken again. A fall of one part in ten thousand will do: $\lambda_2 = 0.50205$ crosses twice, at $t \approx 3.3$ and
 $t\approx 5$. With $\varepsilon^2 = 1.3$ the FEM is $z_2^2+\varepsilon^2$ when the weaker leads, or $z_1^2+z_2^2=2.44$ without any feature if
 that is less, and $z_1^2+\varepsilon^2=2.3$ while the stronger leads. So: 2.44, 2.3, 2.44.
