@@ -164,7 +164,8 @@ def _(u, w, gamma, decay, time, slope):
     r"$\hat K_0=(\lvert u\rvert^2+\lvert w\rvert^2)/m\approx2$, so $\hat K_\infty^2/\hat K_0^2-1\approx(\varphi^{*2}-"
     r"\varphi_0^2)/m$, and half of that for $\hat K$ itself. The first slope $\varphi_0=u\cdot w/\sqrt m$ has variance one, so "
     r"the mean is $(\varphi^{*2}-1)/(2m)$. At $\varphi^*=1$ it vanishes although the kernel of each network moves: up where "
-    r"$\lvert\varphi_0\rvert<1$, down elsewhere. That is alignment and disalignment, of order $1/m$.",
+    r"$\lvert\varphi_0\rvert<1$, down elsewhere. There the cosine rises or falls by order $m^{-1/2}$: alignment and "
+    r"disalignment, with a kernel that moves by $1/m$ only.",
 )
 def mean_kernel_change(target_slope, m):
     r"""Return the mean relative change of the tangent kernel.
@@ -326,13 +327,13 @@ def _(gamma, sigma_u, sigma_w):
 
 @exercise(
     minutes=20,
-    hint=r"Put $X=\gamma^2A\sqrt\mu\,\eta_u\,u\cdot w$. A step gives $X\to X(1-k+X^2)$ with which $k$? And what does it do to $k$?",
-    worked=r"With that $X$ one step is $u\to u-\mu^{-1/2}X\,w$, $w\to w-\mu^{1/2}X\,u$. With "
+    hint=r"Put $\xi=\gamma^2A\sqrt\mu\,\eta_u\,u\cdot w$. A step gives $\xi\to \xi(1-k+\xi^2)$ with which $k$? And what does it do to $k$?",
+    worked=r"With that $\xi$ one step is $u\to u-\mu^{-1/2}\xi\,w$, $w\to w-\mu^{1/2}\xi\,u$. With "
     r"$k=\eta_u\gamma^2A(\lvert w\rvert^2+\mu\lvert u\rvert^2)$, the step times the curvature, it gives "
-    r"$X\to X(1-k+X^2)$ and $k\to k-4X^2+kX^2=k-X^2(4-k)$. So $4-k\to(4-k)(1+X^2)$: the sign of $4-k$ never changes. If $k_0<4$, "
-    r"then $k$ falls at every step and is never negative, so $\sum X^2(4-k)$ converges and $X\to0$. If $k_0>4$, then $k$ grows, and "
-    r"$X$ cannot tend to zero, because $1-k<-3$ repels it; so $\sum X^2$ and with it $k$ diverges. (Unless a step hits $X=0$ "
-    r"exactly, as when $X^2=k-1$: for a given start that happens at isolated steps only.) Hence the bound is "
+    r"$\xi\to \xi(1-k+\xi^2)$ and $k\to k-4\xi^2+k\xi^2=k-\xi^2(4-k)$. So $4-k\to(4-k)(1+\xi^2)$: the sign of $4-k$ never changes. If $k_0<4$, "
+    r"then $k$ falls at every step and is never negative, so $\sum \xi^2(4-k)$ converges and $\xi\to0$. If $k_0>4$, then $k$ grows, and "
+    r"$\xi$ cannot tend to zero, because $1-k<-3$ repels it; so $\sum \xi^2$ and with it $k$ diverges. (Unless a step hits $\xi=0$ "
+    r"exactly, as when $\xi^2=k-1$: for a given start that happens at isolated steps only.) Hence the bound is "
     r"$\eta_u=4/[\gamma^2A(\lvert w\rvert^2+\mu\lvert u\rvert^2)]$, twice what the curvature at the start allows. Note that the rate of one "
     r"layer multiplies the square of the *other*.",
 )
