@@ -80,9 +80,9 @@ def white_noise_flow(
     directions: Float[Array, "run d p"],
     times: Float[Array, " time"],
 ) -> tuple[Trajectory, ...]:
-    """Gradient flow on noisy tensors T_r, one trajectory per run; the coefficients start at zero.
+    """Gradient flow on noisy tensors Y_r, one trajectory per run; the coefficients start at zero.
 
-        dB_r / dt = sqrt(lambda_r) (S_r(W) - sqrt(lambda_r) B_r),   S_r(W) = T_r with W in every slot
+        dB_r / dt = sqrt(lambda_r) (S_r(W) - sqrt(lambda_r) B_r),   S_r(W) = Y_r with W in every slot
         dW / dt   = g - W sym(W^T g),   g = grad_W sum_r sqrt(lambda_r) <B_r, S_r(W)>
 
     The risk is the population excess risk. Raises `ValueError` for data and directions of different
