@@ -134,7 +134,7 @@ def _(t, c, n):
     worked=r"The gap is $u\left[(1-\varepsilon-\tfrac1C)-(1-\tfrac1C)u\right]$, zero at $u=0$ and at "
     r"$u=1-\varepsilon/(1-\tfrac1C)$, so largest half-way: $u^*=\tfrac12-\tfrac{\varepsilon}{2(1-1/C)}$. If "
     r"$\varepsilon\ge1-\tfrac1C$ this is not positive, the gap is nowhere above zero, and the best is $u^*=0$. Accuracy and "
-    r"agreement follow by inserting: with $a=1-\varepsilon-\tfrac1C$ the largest gap is $a^2/(4(1-\tfrac1C))$. For two "
+    r"agreement follow by inserting; the largest gap is $(1-\varepsilon-\tfrac1C)^2/(4(1-\tfrac1C))$. For two "
     r"classes and $\varepsilon=0.2$: $u^*=0.3$, accuracy 0.59, agreement 0.545, gap 0.045, a third of what it is without noise.",
 )
 def largest_gap(classes, misleading):
