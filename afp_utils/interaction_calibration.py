@@ -1,6 +1,6 @@
 """Error, disagreement and calibration of an ensemble's votes, and the exact identity that ties them together.
 
-Write h_k(x) for the share of models that answer k at x. Pairs *with self* include a model paired with itself: they are
+Write h_y(x) for the share of models that answer y at x. Pairs *with self* include a model paired with itself: they are
 what the identities need; what is reported is the mean over distinct pairs, larger by the factor M / (M - 1).
 """
 
@@ -44,7 +44,7 @@ def disagreement(predictions: Int[Array, "model n"]) -> float:
 
 @checked
 def disagreement_with_self(predictions: Int[Array, "model n"]) -> float:
-    """The same over all ordered pairs, each model paired with itself too: 1 - mean over points of sum_k h_k^2.
+    """The same over all ordered pairs, each model paired with itself too: 1 - mean over points of sum_y h_y^2.
 
     Raises `ValueError` for a negative label, or no model or point.
     """
@@ -61,7 +61,7 @@ def pair_agreement(predictions: Int[Array, "model n"]) -> Float[Array, "model mo
 @checked
 @dataclass(frozen=True)
 class Calibration:
-    """What an ensemble's votes are worth. One bin for each possible share q of votes, 0 to 1 in steps of 1/M.
+    """What an ensemble's votes are worth. One bin for each possible share s of votes, 0 to 1 in steps of 1/M.
 
     `weight`: how many classes per point have that share of the votes (sums to the number of classes); `accuracy`: how
     often such a class is the label (0 where the bin is empty).
@@ -87,17 +87,17 @@ def calibration(predictions: Int[Array, "model n"], labels: Int[Array, " n"], cl
 
 @checked
 def calibration_error(predictions: Int[Array, "model n"], labels: Int[Array, " n"], classes: int) -> float:
-    """Class-aggregated calibration error, CACE = sum_q |rho(q) - q| w(q). Raises as `calibration`."""
+    """Class-aggregated calibration error, CACE = sum_s |rho(s) - s| nu(s). Raises as `calibration`."""
     bins = calibration(predictions, labels, classes)
     return float(np.sum(np.abs(bins.accuracy - bins.share) * bins.weight))
 
 
 @checked
 def signed_gap(predictions: Int[Array, "model n"], labels: Int[Array, " n"], classes: int) -> float:
-    """Disagreement with self minus error, read off the calibration alone: sum_q q (rho(q) - q) w(q).
+    """Disagreement with self minus error, read off the calibration alone: sum_s s (rho(s) - s) nu(s).
 
-    Exact in every sample, because Dis = 1 - E sum_k h_k^2 and Err = 1 - E h_Y. As sum_q (rho - q) w = 0, q may be
-    replaced by q - 1/2, so that |Dis - Err| <= CACE / 2. Raises as `calibration`.
+    Exact in every sample, because Dis = 1 - E sum_y h_y^2 and Err = 1 - E h_Y. As sum_s (rho - s) nu = 0, s may be
+    replaced by s - 1/2, so that |Dis - Err| <= CACE / 2. Raises as `calibration`.
     """
     bins = calibration(predictions, labels, classes)
     return float(np.sum(bins.share * (bins.accuracy - bins.share) * bins.weight))

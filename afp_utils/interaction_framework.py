@@ -3,7 +3,7 @@
 A point is of one of several types. Each type has a pool of features; a point of the type carries `per_point` of them, a
 model has learned `learned` of them, both drawn uniformly and independently. If the two sets meet (a hit) the model
 answers what the features indicate; if they do not, it guesses one of the classes uniformly. The rule is this book's
-reading of Jiang et al. (2024), whose full text was not at hand.
+reading of Jiang et al. (2024), whose abstract announces closed forms too; the formulas here are derived independently.
 """
 
 from collections.abc import Sequence

@@ -113,8 +113,8 @@ class PlantedClasses:
     def hit_rates(self, n: int) -> tuple[float, float]:
         """Chance that a dominant (rare) point shares a feature with a training set of n points, in mean field.
 
-        u = 1 - (1 - s)^k with s = 1 - (1 - (p/2) k / (t/2))^n, the chance that a feature occurs in the set: the
-        features of a point are taken as independent.
+        u = 1 - q^k, q = (1 - (p/2) k / (t/2))^n the chance that a feature is absent from the set: the features of a
+        point are taken as independent.
         """
         share = (self.dominant_share, 1 - self.dominant_share)
         pools, each = (self.dominant, self.rare), (self.per_dominant, self.per_rare)

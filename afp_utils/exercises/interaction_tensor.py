@@ -148,12 +148,12 @@ def _(t, c, n):
 
 @exercise(
     minutes=15,
-    hint=r"Write the gap of one type with misleading features as $u\,(a-bu)$. A parabola has its top half-way between "
+    hint=r"Write the gap of one type with misleading features as $u\,(\alpha-\beta u)$. A parabola has its top half-way between "
     r"its zeros; but $u$ is a probability.",
     worked=r"The gap is $u\left[(1-\varepsilon-\tfrac1C)-(1-\tfrac1C)u\right]$, zero at $u=0$ and at "
     r"$u=1-\varepsilon/(1-\tfrac1C)$, so largest half-way: $u^*=\tfrac12-\tfrac{\varepsilon}{2(1-1/C)}$. If "
     r"$\varepsilon\ge1-\tfrac1C$ this is not positive, the gap is nowhere above zero, and the best is $u^*=0$. Accuracy and "
-    r"agreement follow by inserting: with $a=1-\varepsilon-\tfrac1C$ the largest gap is $a^2/(4(1-\tfrac1C))$. For two "
+    r"agreement follow by inserting; the largest gap is $(1-\varepsilon-\tfrac1C)^2/(4(1-\tfrac1C))$. For two "
     r"classes and $\varepsilon=0.2$: $u^*=0.3$, accuracy 0.59, agreement 0.545, gap 0.045, a third of what it is without noise.",
 )
 def largest_gap(classes, misleading):
@@ -275,9 +275,9 @@ def _(classes, misleading):
     r"classes err by the same amount together, the other way.",
     worked=r"$\sum p\,u\,[(1-\varepsilon-\tfrac1C)-(1-\tfrac1C)u]=0$ gives "
     r"$\varepsilon=(1-\tfrac1C)\,\frac{\sum p\,u(1-u)}{\sum p\,u}$: an average of $(1-\tfrac1C)(1-u)$, in which each type "
-    r"weighs by how often it is *hit*. In a large ensemble the indicated class gets the share $q=\tfrac1C+u(1-\tfrac1C)$ of "
-    r"the votes and is right with probability $1-\varepsilon$; the others get $1-q$ together and are right with probability "
-    r"$\varepsilon$. So the calibration error is $2\sum p\,|1-\varepsilon-q|$. For one type it is zero: the equality and "
+    r"weighs by how often it is *hit*. In a large ensemble the indicated class gets the share $s=\tfrac1C+u(1-\tfrac1C)$ of "
+    r"the votes and is right with probability $1-\varepsilon$; the others get $1-s$ together and are right with probability "
+    r"$\varepsilon$. So the calibration error is $2\sum p\,|1-\varepsilon-s|$. For one type it is zero: the equality and "
     r"calibration are the same condition. For two types, $p=(\frac12,\frac12)$, $u=(1,0.4)$, $C=2$: $\varepsilon=0.0857$ and "
     r"the error is 0.3. The GDE holds because an over-confident and an under-confident type cancel.",
 )
@@ -397,17 +397,17 @@ def _(p, u, classes):
 @exercise(
     minutes=15,
     hint=r"The law holds for two sets of different size. How many points does their union have?",
-    worked=r"The union of $N$ and $rN$ points that share $wN$ has $(1+r-w)N$. With $\mathrm{Err}(N)=aN^{-\beta}$ the union law "
-    r"says $\mathrm{Dis}=a N^{-\beta}\,[1+r^{-\beta}-(1+r-w)^{-\beta}]$, and the mean error is "
-    r"$aN^{-\beta}(1+r^{-\beta})/2$. For $\beta=\tfrac12$, $r=4$: separate sets give 1.404, nested sets ($w=1$) give 4/3. Nested "
+    worked=r"The union of $N$ and $\tau N$ points that share $wN$ has $(1+\tau-w)N$. In units of $\mathrm{Err}(N)$ the union law "
+    r"says $\mathrm{Dis}=1+\tau^{-\beta}-(1+\tau-w)^{-\beta}$, and the mean error is "
+    r"$(1+\tau^{-\beta})/2$. For $\beta=\tfrac12$, $\tau=4$: separate sets give 1.404, nested sets ($w=1$) give 4/3. Nested "
     r"sets are an equality of another kind: the union is the larger set, so $\mathrm{Dis}=\mathrm{Err}(N)$, the error of the "
-    r"*smaller* network. Only for $r=w=1$ is the ratio 1, the GDE.",
+    r"*smaller* network. Only for $\tau=w=1$ is the ratio 1, the GDE.",
 )
 def disagreement_ratio(beta, times, overlap):
     r"""Return disagreement / mean error when the error falls as N ** -beta.
 
     Models follow the union law, and their error falls as $N^{-\beta}$ with the number $N$ of training points. One is
-    trained on $N$ points, the other on `times` as many ($r\ge1$), and a fraction `overlap` ($w$) of the $N$ points of the
+    trained on $N$ points, the other on `times` as many ($\tau\ge1$), and a fraction `overlap` ($w$) of the $N$ points of the
     first is also in the set of the second. What is disagreement, divided by the mean error of the two?
     """
     other = times**-beta
