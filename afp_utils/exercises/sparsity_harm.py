@@ -176,25 +176,25 @@ def _(dimension, kink):
 
 @exercise(
     minutes=15,
-    hint=r"$f-f^*=\big(\sum_mr_m\cos((j+2nm)\varphi)-S\cos j\varphi\big)/(1+S)$ with $S=\sum_mr_m$. Cosines of different "
+    hint=r"$f-f^*=\big(\sum_qr_q\cos((j+2nq)\varphi)-S\cos j\varphi\big)/(1+S)$ with $S=\sum_qr_q$. Cosines of different "
     r"frequencies are orthogonal.",
-    worked=r"Divide numerator and denominator by $M_j$: $f=(\cos j\varphi+\sum_mr_m\cos((j+2nm)\varphi))/(1+S)$. So "
-    r"$f-f^*=(\sum_mr_m\cos((j+2nm)\varphi)-S\cos j\varphi)/(1+S)$. For $0<j<n$ all frequencies $|j+2nm|$ are different and none is zero, "
-    r"and the mean square of each cosine is $\frac12$: $\mathrm{MSE}=\frac12(S^2+\sum_mr_m^2)/(1+S)^2$. For the constant the "
-    r"frequencies $2nm$ and $-2nm$ fall on each other, and the cosine of frequency zero has mean square one, which is why the formula of the chapter looks different.",
+    worked=r"Divide numerator and denominator by $M_j$: $f=(\cos j\varphi+\sum_qr_q\cos((j+2nq)\varphi))/(1+S)$. So "
+    r"$f-f^*=(\sum_qr_q\cos((j+2nq)\varphi)-S\cos j\varphi)/(1+S)$. For $0<j<n$ all frequencies $|j+2nq|$ are different and none is zero, "
+    r"and the mean square of each cosine is $\frac12$: $\mathrm{MSE}=\frac12(S^2+\sum_qr_q^2)/(1+S)^2$. For the constant the "
+    r"frequencies $2nq$ and $-2nq$ fall on each other, and the cosine of frequency zero has mean square one, which is why the formula of the chapter looks different.",
 )
 def lattice_error(shares):
     r"""Return the mean squared error from the shares, in any order.
 
     The chapter interpolates the constant at $n$ equal spacings of the half circle. Now take $f^*(\varphi)=\cos j\varphi$ with even $j$,
-    $0<j<n$. On the lattice the frequencies $j+2nm$, $m=\pm1,\pm2,\dots$, cannot be told from $j$, and the interpolant by copies of
+    $0<j<n$. On the lattice the frequencies $j+2nq$, $q=\pm1,\pm2,\dots$, cannot be told from $j$, and the interpolant by copies of
     a function with coefficients $M_k$ is
 
     $$
-    f(\varphi)=\frac{\sum_mM_{j+2nm}\cos((j+2nm)\varphi)}{\sum_mM_{j+2nm}} ,
+    f(\varphi)=\frac{\sum_qM_{j+2nq}\cos((j+2nq)\varphi)}{\sum_qM_{j+2nq}} ,
     $$
 
-    with sums over all integers $m$. Given the shares $r_m=M_{j+2nm}/M_j$ for $m\ne0$ (both signs of $m$, all in one list),
+    with sums over all integers $q$. Given the shares $r_q=M_{j+2nq}/M_j$ for $q\ne0$ (both signs of $q$, all in one list),
     what is the mean of $(f-f^*)^2$ over the circle?
     """
     total = np.sum(shares)
@@ -212,7 +212,7 @@ def _(answer):
     )
     expect(
         not _close(value, (4 * total**2 + 2 * energy) / (1 + 2 * total) ** 2),
-        "that is the formula for the constant, where m and -m give the same cosine; here every share stands for itself",
+        "that is the formula for the constant, where q and -q give the same cosine; here every share stands for itself",
     )
     expect(
         not _close(value, energy / (2 * (1 + total) ** 2)),
