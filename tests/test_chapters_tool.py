@@ -315,10 +315,10 @@ def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
 def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
     result = book.tool("carries", "trajectory.white")
     assert result.stdout == "trajectory.white: small (small): A quarter.\n"
-    result = book.tool("carries", "trajectory.whit")
+    result = book.tool("carries", "trajectory.grey")
     assert result.returncode != 0
     assert (
-        "FUNCTION must be one that a claim rests on, among ['trajectory.white'], got 'trajectory.whit'" in result.stderr
+        "FUNCTION must be one that a claim rests on, among ['trajectory.white'], got 'trajectory.grey'" in result.stderr
     )
 
 

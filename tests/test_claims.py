@@ -233,7 +233,7 @@ because = "rounding"
             "small.toml: claim small: within must be one tolerance or one for each",
         ),
         ("within = 0.01", "within = -1", "small.toml: claim small: within must be one tolerance or one for each"),
-        ("because", "becuase", "small.toml: claim small: becuase must be one of"),
+        ("because", "reasons", "small.toml: claim small: reasons must be one of"),
         ('because = "rounding"', "", "small.toml: claim small: because must be given"),
         ('"rounding"', "3", "small.toml: claim small: because must be text, got 3"),
         ('"identity"', '"hope"', "small.toml: claim small: kind must be one of"),
