@@ -323,7 +323,7 @@ def test_the_ledger_is_filtered(chrome: Browser, address: str) -> None:
     page.locator("select[name=kind]").select_option("theory against simulation")
     wanted = [one for one in known if (one.chapter, one.kind) == ("three-mechanisms", "theory against simulation")]
     assert 0 < rows.evaluate_all(VISIBLE) == len(wanted) < len(known)
-    assert page.locator(".afp-filter output").input_value() == f"{len(wanted)} of {len(known)} claims"
+    assert page.locator(".afp-filter output").text_content() == f"{len(wanted)} of {len(known)} claims"
     assert page.locator("tr[data-part]").evaluate_all(VISIBLE) == 1
     page.locator("select[name=chapter]").select_option("")
     page.locator("select[name=kind]").select_option("")

@@ -65,7 +65,7 @@ def read(file: Path) -> nbformat.NotebookNode:
     try:
         notebook = nbformat.read(file, 4)
         nbformat.validate(notebook)
-    except (OSError, ValueError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ChapterError(f"{file.name} must be a notebook of format 4, got: {reason[0]}") from None
     return notebook
