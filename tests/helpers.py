@@ -52,3 +52,16 @@ def toy_claim(**changes):
         "because": "exact",
     }
     return Claim(**entry | changes)
+
+
+ENTRY = """\
+[small]
+statement = "A quarter."
+kind = "identity"
+source = "this book"
+known = "derived"
+near = 0.25
+within = 0.01
+because = "rounding"
+"""
+"""An entry of the registry, for small books."""

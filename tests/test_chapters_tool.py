@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.helpers import ENTRY
 from tools import notebooks
 from tools.notebooks import ChapterError, foundations
 
@@ -51,16 +52,6 @@ claims.check("small", points[0, 0] * 0 + 0.25)
 
 # %% afp={"exercise": "half"}
 """
-CLAIM = """\
-[small]
-statement = "A quarter."
-kind = "identity"
-source = "this book"
-known = "derived"
-near = 0.25
-within = 0.01
-because = "rounding"
-"""
 
 
 class Book:
@@ -75,7 +66,7 @@ class Book:
             shutil.copy(ROOT / "tools" / name, root / "tools")
         shutil.copy(ROOT / "_config.yml", root)
         (root / "afp_utils" / "exercises" / "small.py").write_text(EXERCISE)
-        (root / "afp_utils" / "registry" / "small.toml").write_text(CLAIM)
+        (root / "afp_utils" / "registry" / "small.toml").write_text(ENTRY)
         (root / "_toc.yml").write_text("root: chapters/small\n")
         self.draft = root / "drafts" / "small.py"
         self.draft.write_text(DRAFT)

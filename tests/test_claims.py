@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from afp_utils import claims
 from afp_utils.claims import NUMBER, ClaimError, Expectation, Record
+from tests.helpers import ENTRY
 from tests.helpers import toy_claim as claim
 
 
@@ -207,18 +208,6 @@ def test_the_registry_is_well_formed():
     assert all(name == entry.id and entry.because and entry.statement for name, entry in registered.items())
     unnamed = [name for name, entry in registered.items() if "?" in (entry.rival, str(entry.says))]
     assert unnamed == []
-
-
-ENTRY = """\
-[small]
-statement = "A quarter."
-kind = "identity"
-source = "this book"
-known = "derived"
-near = 0.25
-within = 0.01
-because = "rounding"
-"""
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from afp_utils import claims
+from tests.helpers import ENTRY
 from tools import screenshots
 
 ROOT = Path(__file__).parents[1]
@@ -348,16 +349,6 @@ def test_the_ledger_is_whole_without_script_and_on_paper(chrome: Browser, addres
 
 # ---- builds that must fail ----
 
-CLAIM = """\
-[small]
-statement = "A quarter."
-kind = "identity"
-source = "this book"
-known = "derived"
-near = 0.25
-within = 0.01
-because = "rounding"
-"""
 RECORD = {"id": "small", "value": 0.25, "expectation": "0.25 ± 0.01", "holds": "yes"}
 
 
@@ -387,7 +378,7 @@ def small(tmp_path: Path) -> Path:
     book = tmp_path / "book"
     book.mkdir()
     shutil.copytree(ROOT / "afp_utils", book / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
-    (book / "afp_utils" / "registry" / "small.toml").write_text(CLAIM)
+    (book / "afp_utils" / "registry" / "small.toml").write_text(ENTRY)
     shutil.copytree(ROOT / "tools", book / "tools")
     shutil.copytree(ROOT / "_static", book / "_static")
     shutil.copy(ROOT / "_config.yml", book)
