@@ -31,7 +31,7 @@ test: $(READY) ## set up and run all tests: package, chapters, structure of the 
 
 chapters: $(READY) ## run the chapters whose stored outputs are out of date
 	@echo "chapters: looking for outputs that are out of date"
-	@$(PYTHON) -m tools.chapters run --changed
+	@$(PYTHON) -m afp_utils.book.run run --changed
 
 # Built beside the old site, which it replaces once complete, in a folder of its own: an interrupted or failed build
 # leaves nothing behind, and two at once do not meet.
@@ -43,7 +43,7 @@ site: $(READY) ## build the site from the chapters as they are stored
 	@echo "site: open file://$(CURDIR)/_build/html/index.html"
 
 measure: $(READY) ## run all chapters, or CHAPTER=name, one at a time and store their run time and memory
-	@$(PYTHON) -m tools.chapters measure $(CHAPTER)
+	@$(PYTHON) -m afp_utils.book.run measure $(CHAPTER)
 
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book

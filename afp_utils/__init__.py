@@ -1,20 +1,17 @@
-"""The package behind the book: mechanisms of feature learning, one probe, one set of measures.
+"""The package behind the book. One folder holds one mechanism: its simulation, its claims and its exercises.
 
-Everything goes one way: a mechanism makes a trajectory, `observe` looks at it through a probe, a measure reads the
-observation, a plot shows the numbers, a claim checks them.
+    core          what all mechanisms share: models in time, one probe, the measures, the figures
+    networks      trained networks, for the mechanisms that need one
+    language      one-language: what a feature is, and the measures on a toy
+    sequence      sequence-models: diagonal linear networks and their risks
+    index         index-models: hidden directions, found by learned order
+    linear        three-mechanisms: the linear network, solved exactly
+    sphere        sparsity-harm: lazy kernels beside the sparse interpolant
+    interaction   interaction-tensor: models, data and features; agreement and votes
+    rfm           recursive-feature-machines: kernels whose metric learns
+    book          the engine: claims, ledger, exercises, the runner of chapters; it knows no chapter by name
 
-- The core: `trajectory` (models, runs, probes), `measures`, `plots`, `claims` with `registry/`, `exercises/`.
-- Sequence models: `sequence` (exact flows), `sequence_rates` (expected risks, best filters).
-- Index models: `index_models` (population flows), `index_noise` (with noise and samples), `hermite_features`.
-- The linear network: `linear_net` (exact solution), `linear_net_paths` (other losses, finite steps),
-  `linear_net_phases` (scalings with width), `linear_net_models` (as models in d dimensions).
-- The interaction tensor: `interaction` (the tensor), `interaction_framework` (its exact theory),
-  `interaction_calibration`, `interaction_planted` (worlds with known features), `ensembles` and `ensembles_training`.
-- Recursive feature machines: `rfm` (all of it, re-exported), `rfm_kernels`, `rfm_fit`, `rfm_machine`, `rfm_metrics`,
-  `rfm_solve`, `rfm_nystrom`, `rfm_device` (on an accelerator), `rfm_estimators` (for scikit-learn), `rfm_targets`;
-  `modular_arithmetic`; `deep_networks` and `deep_networks_training`, whose layers are compared with their gradients.
-- The sphere: `sphere` (kernel machines, exponents), `sphere_targets`, `sphere_harmonics`, `sparse_regression` (the
-  sparse interpolant), `networks` (lazy and rich training), `images` and `deformations`.
+Everything goes one way: a mechanism makes a `Trajectory`, `observe` looks at it through a `Probe`, a measure reads the
+`Observation`, a figure shows the numbers, a claim checks them. Imports go one way too: `core`, then `networks`, then the
+mechanisms, which do not know each other.
 """
-
-__version__ = "0.1.0"

@@ -8,8 +8,8 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from afp_utils.ensembles import initial, streams, subsets
-from afp_utils.ensembles_training import Momentum, fit_labels
+from afp_utils.networks.ensembles import initial, streams, subsets
+from afp_utils.networks.ensembles_training import Momentum, fit_labels
 
 MODELS, SIZE, LOOPED = 20, 200, 4
 RECIPE = Momentum(epochs=10, batch=10, rate=0.05)

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from afp_utils import rfm
+from afp_utils.rfm import kernels, metrics, nystrom, recursion
 
 UPDATES, BANDWIDTH, RIDGE = 5, 10.0, 1e-3
 LEAST = {1000: 0.8, 2000: 1.2, 4000: 2.0}
@@ -35,9 +35,9 @@ def data(n, d, dtype=np.float32, seed=0):
     return [(x, x[:, 0] * x[:, 1]) for x in points]
 
 
-def ours(train, validation, normalise=rfm.unit_max):
-    recipe = {"kernel": rfm.Laplace(BANDWIDTH), "ridge": RIDGE, "updates": UPDATES, "normalise": normalise}
-    return rfm.best_state(rfm.fit(*train, validation=validation, **recipe)).predict
+def ours(train, validation, normalise=metrics.unit_max):
+    recipe = {"kernel": kernels.Laplace(BANDWIDTH), "ridge": RIDGE, "updates": UPDATES, "normalise": normalise}
+    return recursion.best_state(recursion.fit(*train, validation=validation, **recipe)).predict
 
 
 def theirs(train, validation, solver="solve"):
@@ -55,12 +55,12 @@ def theirs(train, validation, solver="solve"):
 
 def lifted(metric):
     """xrfm adds 1e-8 to the diagonal before the root of its metric."""
-    return rfm.unit_max(metric) + 1e-8 * np.eye(len(metric))
+    return metrics.unit_max(metric) + 1e-8 * np.eye(len(metric))
 
 
-def nystrom(train, validation):
-    recipe = {"kernel": rfm.Laplace(BANDWIDTH), "ridge": RIDGE, "updates": UPDATES, "validation": validation}
-    return rfm.best_state(rfm.fit_nystrom(*train, train[0][:CENTRES], **recipe)).predict
+def by_nystrom(train, validation):
+    recipe = {"kernel": kernels.Laplace(BANDWIDTH), "ridge": RIDGE, "updates": UPDATES, "validation": validation}
+    return recursion.best_state(nystrom.fit_nystrom(*train, train[0][:CENTRES], **recipe)).predict
 
 
 @cache

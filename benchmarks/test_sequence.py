@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
-from afp_utils.sequence import gradient_flow
+from afp_utils.sequence.flows import gradient_flow
 
 SIZE, SOLVED = 2000, 40
 TIMES = np.geomspace(0.1, 100, 50)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from afp_utils import sphere
+from afp_utils.sphere import kernels, sparse
 
 PENALTY, WIDTH, RATE, CLOSE = 1e-4, 400, 0.02, 1.02
 
@@ -46,14 +46,14 @@ def seconds(action, rounds):
 def test_sparse_interpolant_against_penalised_descent(benchmark, record, capsys):
     """Descent stops once its penalised objective is within 2 % of the one at the sparse interpolant."""
     rng = np.random.default_rng(0)
-    x, y = sphere.uniform_points(32, 3, rng=rng), np.ones(32)
-    fit = benchmark(lambda: sphere.sparse_interpolant(x, y, rng=np.random.default_rng(1)))
+    x, y = kernels.uniform_points(32, 3, rng=rng), np.ones(32)
+    fit = benchmark(lambda: sparse.sparse_interpolant(x, y, rng=np.random.default_rng(1)))
     best = PENALTY * 2 * fit.norm  # twice: a neuron is half an atom
 
     def enough(total, misfit):
         return np.mean(misfit**2) / 2 + PENALTY * total < CLOSE * best
 
-    ours = seconds(lambda: sphere.sparse_interpolant(x, y, rng=np.random.default_rng(1)), rounds=20)
+    ours = seconds(lambda: sparse.sparse_interpolant(x, y, rng=np.random.default_rng(1)), rounds=20)
     began = time.process_time()
     total, steps = descend(x, y, enough)
     peer = time.process_time() - began
@@ -66,10 +66,10 @@ def test_sparse_interpolant_against_penalised_descent(benchmark, record, capsys)
 
 @pytest.mark.parametrize(("n", "limit"), [(64, 0.5), (128, 2.0), (256, 15.0)])
 def test_sparse_interpolant_is_quick(benchmark, record, n, limit):
-    x = sphere.uniform_points(n, 3, rng=np.random.default_rng(n))
+    x = kernels.uniform_points(n, 3, rng=np.random.default_rng(n))
 
     def solve():
-        return sphere.sparse_interpolant(x, np.ones(n), rng=np.random.default_rng(1))
+        return sparse.sparse_interpolant(x, np.ones(n), rng=np.random.default_rng(1))
 
     spent: list[float] = []
     benchmark.pedantic(lambda: spent.append(seconds(solve, rounds=1)), rounds=1)

@@ -2,18 +2,16 @@
 
 import json
 import os
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
-from afp_utils import claims
-from afp_utils.claims import CLAIM, Expectation
+from afp_utils.book import claims
+from afp_utils.book.claims import CLAIM, Expectation
 from tests.helpers import toy_claim
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # for tools/
 os.environ.pop("AFP_REPOSITORY", None)  # a fork's tests compare with the address that the notebooks store
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from afp_utils.claims import Claim, Expectation
-from afp_utils.trajectory import Probe, Trajectory, white
+from afp_utils.book.claims import Claim, Expectation
+from afp_utils.core.models import Probe, Trajectory, white
 
 
 @dataclass(frozen=True)

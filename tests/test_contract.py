@@ -1,4 +1,4 @@
-"""Every model of every mechanism answers the four questions of `trajectory.Model` by the same laws.
+"""Every model of every mechanism answers the four questions of `core.models.Model` by the same laws.
 
 A new mechanism adds one line to RUNS: its name, the dimension of its inputs, and a function that runs it.
 """
@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 import torch
 
-from afp_utils import index_models, index_noise, linear_net, linear_net_models, networks, rfm, sequence, sphere
-from afp_utils.deep_networks import TANH, he_start
-from afp_utils.deep_networks_training import gradient_flow as deep_flow
-from afp_utils.ensembles import initial, streams
-from afp_utils.ensembles_training import Momentum, fit_labels
-from afp_utils.sphere_targets import ridge_teacher
-from afp_utils.trajectory import Model, Probe, Trajectory, observe, white
+from afp_utils.core.models import Model, Probe, Trajectory, observe, white
+from afp_utils.index import population, sampling
+from afp_utils.linear import models, solution
+from afp_utils.networks import shallow
+from afp_utils.networks.deep import TANH, he_start
+from afp_utils.networks.deep_training import gradient_flow as deep_flow
+from afp_utils.networks.ensembles import initial, streams
+from afp_utils.networks.ensembles_training import Momentum, fit_labels
+from afp_utils.rfm import kernels, recursion
+from afp_utils.sequence import flows
+from afp_utils.sphere.kernels import RandomFeatureMachine, TangentMachine, uniform_points
+from afp_utils.sphere.targets import ridge_teacher
 
 TIMES = np.array([0.0, 0.4, 3.0])
 DATA = np.array([1.2, -0.7, 0.3, 0.0])
@@ -22,8 +27,8 @@ LINK = np.array([0.3, 0.0, 0.8, 0.6])
 DECAY = 1.0 / (1.0 + np.arange(4.0)) ** 2
 
 NEURONS = np.random.default_rng(3).normal(size=(4, 5))
-ONE = linear_net.Problem(0.8, 0.5, 2.0, 1.5, 1.2, 2.0)
-POINTS = sphere.uniform_points(10, 3, rng=np.random.default_rng(0))
+ONE = solution.Problem(0.8, 0.5, 2.0, 1.5, 1.2, 2.0)
+POINTS = uniform_points(10, 3, rng=np.random.default_rng(0))
 VALUES = ridge_teacher(3, 1.5, rng=np.random.default_rng(1))(POINTS)
 TENSORS = [0.3, [0.6, 0.0], [[0.5, 0.2], [0.2, -0.4]]]
 OVERLAP = np.array([[0.5, 0.1], [-0.2, 0.4]])
@@ -31,20 +36,20 @@ OVERLAP = np.array([[0.5, 0.1], [-0.2, 0.4]])
 
 def white_noise():
     rng = np.random.default_rng(1)
-    data = index_noise.hermite_data([0.3, [0.6, 0, 0]], 3, np.array([0.01]), rng)
-    return index_noise.white_noise_flow(data, DECAY[:2], index_noise.random_directions(1, 3, 1, rng), TIMES)[0]
+    data = sampling.hermite_data([0.3, [0.6, 0, 0]], 3, np.array([0.01]), rng)
+    return sampling.white_noise_flow(data, DECAY[:2], sampling.random_directions(1, 3, 1, rng), TIMES)[0]
 
 
 def samples():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(50, 3))
     y = 0.3 + 0.6 * x[:, 0] + 0.1 * rng.normal(size=50)
-    return index_noise.sample_flow(x, y, DECAY[:2], index_noise.random_directions(1, 3, 1, rng)[0], TIMES)
+    return sampling.sample_flow(x, y, DECAY[:2], sampling.random_directions(1, 3, 1, rng)[0], TIMES)
 
 
 def relu_network():
-    start = networks.initial_network(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
-    return networks.gradient_flow(start, POINTS, VALUES, TIMES)
+    start = shallow.initial_network(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
+    return shallow.gradient_flow(start, POINTS, VALUES, TIMES)
 
 
 def ensemble_member():
@@ -63,21 +68,21 @@ def ensemble_member():
 def feature_machine():
     x, unseen = np.random.default_rng(4).normal(size=(2, 80, 3))
     y, target = (z[:, 0] * z[:, 1] + z[:, 0] for z in (x, unseen))
-    run = rfm.fit(x, y, kernel=rfm.Laplace(3.0), ridge=0.1, updates=2, validation=(unseen, target))
+    run = recursion.fit(x, y, kernel=kernels.Laplace(3.0), ridge=0.1, updates=2, validation=(unseen, target))
     return Trajectory(TIMES, run.risk, run.states)  # its clock counts updates
 
 
 RUNS = {
-    "sequence, vanilla": (4, lambda: sequence.vanilla_flow(DATA, FEATURES, TIMES)),
-    "sequence, depth 0": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES)),
-    "sequence, depth 2": (4, lambda: sequence.gradient_flow(DATA, FEATURES, TIMES, depth=2, b0=0.4)),
-    "single-index": (3, lambda: index_models.single_index(LINK, DECAY, 0.4, TIMES)),
-    "multi-index": (5, lambda: index_models.multi_index(TENSORS, DECAY[:3], OVERLAP, TIMES)),
-    "directional": (3, lambda: index_models.directional(1.5, np.array([0.3, 0.8]), TIMES)),
+    "sequence, vanilla": (4, lambda: flows.vanilla_flow(DATA, FEATURES, TIMES)),
+    "sequence, depth 0": (4, lambda: flows.gradient_flow(DATA, FEATURES, TIMES)),
+    "sequence, depth 2": (4, lambda: flows.gradient_flow(DATA, FEATURES, TIMES, depth=2, b0=0.4)),
+    "single-index": (3, lambda: population.single_index(LINK, DECAY, 0.4, TIMES)),
+    "multi-index": (5, lambda: population.multi_index(TENSORS, DECAY[:3], OVERLAP, TIMES)),
+    "directional": (3, lambda: population.directional(1.5, np.array([0.3, 0.8]), TIMES)),
     "single-index, white noise": (3, white_noise),
     "single-index, samples": (3, samples),
-    "sphere, random features": (3, lambda: sphere.RandomFeatureMachine.flow(POINTS, VALUES, TIMES)),
-    "sphere, tangent": (3, lambda: sphere.TangentMachine.flow(POINTS, VALUES, TIMES)),
+    "sphere, random features": (3, lambda: RandomFeatureMachine.flow(POINTS, VALUES, TIMES)),
+    "sphere, tangent": (3, lambda: TangentMachine.flow(POINTS, VALUES, TIMES)),
     "network": (3, relu_network),
     "ensemble member": (3, ensemble_member),
     "deep network": (
@@ -87,13 +92,11 @@ RUNS = {
     "recursive feature machine": (3, feature_machine),
     "linear net, one direction": (
         4,
-        lambda: linear_net_models.one_direction(ONE, NEURONS[:, 0], NEURONS[:, 1:], np.eye(4)[2], TIMES),
+        lambda: models.one_direction(ONE, NEURONS[:, 0], NEURONS[:, 1:], np.eye(4)[2], TIMES),
     ),
     "linear net, all directions": (
         4,
-        lambda: linear_net_models.gradient_flow(
-            NEURONS[:, 0], NEURONS[:, 1:], np.diag([1.0, 0.5, 0.2, 0.1]), DATA, TIMES
-        ),
+        lambda: models.gradient_flow(NEURONS[:, 0], NEURONS[:, 1:], np.diag([1.0, 0.5, 0.2, 0.1]), DATA, TIMES),
     ),
 }
 STATES = [

@@ -18,9 +18,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from afp_utils import claims
+from afp_utils.book import claims, screenshots
 from tests.helpers import ENTRY
-from tools import screenshots
 
 ROOT = Path(__file__).parents[1]
 REDIRECT = 'http-equiv="Refresh"'
@@ -140,7 +139,7 @@ def test_claims_link_from_the_ledger_to_their_cells(site: Path) -> None:
 
 
 def test_claims_name_their_sources_as_readers_do(site: Path) -> None:
-    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "afp_utils" / "registry" / "references.bib").read_text(), re.MULTILINE)
+    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "afp_utils" / "book" / "references.bib").read_text(), re.MULTILINE)
     ledger = (site / "chapters" / "ledger.html").read_text()
     assert keys
     assert [key for key in keys if key in ledger] == []
@@ -378,8 +377,7 @@ def small(tmp_path: Path) -> Path:
     book = tmp_path / "book"
     book.mkdir()
     shutil.copytree(ROOT / "afp_utils", book / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
-    (book / "afp_utils" / "registry" / "small.toml").write_text(ENTRY)
-    shutil.copytree(ROOT / "tools", book / "tools")
+    (book / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY)
     shutil.copytree(ROOT / "_static", book / "_static")
     shutil.copy(ROOT / "_config.yml", book)
     (book / "_toc.yml").write_text("format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n")

@@ -1,0 +1,15 @@
+"""The engine of the book. It knows no chapter by name.
+
+In a chapter:
+
+- `claims`: `check` compares a measured value with what the registry expects; `numbers` stores numbers for the prose.
+- `exercises`: `exercise` makes task, stub, checker and worked solution out of one function.
+- `ledger`: `read` collects the claims of all executed chapters; the ledger's tables are made from that.
+
+Behind the chapters:
+
+- `run`: the command that executes them (`python -m afp_utils.book.run --help`), with `notebooks` and `tracing`.
+- `compare`: which outputs count as equal when nbval runs a chapter again. `sphinx`: what the site needs.
+
+The works cited are in `references.bib`; what the papers assert, with the book's answers, in `papers.toml`.
+"""

@@ -1,0 +1,428 @@
+"""Claims: what the book states, what was measured, which rival that rules out, and whether the sentence holds.
+
+The registry is one file `claims-CHAPTER.toml` per chapter, each in the room of its mechanism. A chapter calls `check(id, value, rival=...)`: it shows the
+claim with its verdict, stores the record in the notebook's output, and raises when the measured value is not what is
+expected, or when the rival's would have passed as well. `ledger` reads the records back from the executed notebooks.
+"""
+
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from html import escape
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import numpy as np
+from IPython.display import display
+
+CLAIM = "application/vnd.afp.claim+json"
+NUMBER = "application/vnd.afp.number+json"
+KNOWN = {
+    "confirmed": "read in the source",
+    "recalled": "recalled from the source, not re-read",
+    "derived": "derived in this book",
+    "measured": "observed here, neither read nor derived",
+}
+"""How well we know that the sentence is true, apart from our run."""
+KINDS = {
+    "identity": "two expressions that are equal by algebra, compared to rounding",
+    "theorem check": "a proved statement, tried on cases that could refute it",
+    "theory against simulation": "a predicted number or law beside a simulation that does not know it",
+    "printed number": "a number that the source prints",
+    "measurement": "an observation with no theory for its value",
+    "real data": "an observation on data that nobody here made",
+}
+PROVED = ("identity", "theorem check")
+"""The kinds that need no rival: a counterexample would be an error of algebra or code."""
+HOLDS = {"yes": "holds", "in part": "holds in part", "no": "does not hold"}
+"""Whether the tested sentence holds, and how a badge says so."""
+OTHER = {"failed": "failed", "unchecked": "unchecked"}
+KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
+
+
+class ClaimError(AssertionError):
+    """A claim that does not hold, that rules nothing out, or that the registry does not know."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the message, since the way to the check says nothing more."""
+        return str(self).splitlines()
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a measured value must satisfy: exactly one of four rules. A list of values is compared elementwise.
+
+    `near` and `within`: of the same shape as `near` and at most `within` away. `between`: each value in the closed
+    interval. `below`: each value less than the one bound, or than its own if there are several. `equals`: the same, of
+    the same type. Not a number satisfies nothing.
+    """
+
+    near: Any = None
+    within: Any = None
+    between: Any = None
+    below: Any = None
+    equals: Any = None
+
+    def __post_init__(self) -> None:
+        rules = [name for name in ("near", "between", "below", "equals") if getattr(self, name) is not None]
+        if len(rules) != 1 or (self.near is None) != (self.within is None):
+            given = [name for name, rule in vars(self).items() if rule is not None]
+            raise ClaimError(f"an expectation must be near + within, between, below or equals, got {given}")
+        if self.between is not None and (np.shape(self.between) != (2,) or not self.between[0] < self.between[1]):
+            raise ClaimError(f"between must be two increasing numbers, got {self.between}")
+        for name in ("near", "within", "between", "below"):
+            rule = getattr(self, name)
+            if rule is not None and set(_flat(_leaves(plain(rule)))) != {"number"}:
+                raise ClaimError(f"{name} must be a number or a list of them, got {rule!r}")
+        if self.within is not None and (
+            np.shape(self.within) not in ((), np.shape(self.near)) or np.min(self.within) < 0
+        ):
+            raise ClaimError(f"within must be one tolerance or one for each of near, none negative, got {self.within}")
+
+    def holds(self, value: Any) -> bool:
+        if self.equals is not None:
+            return _same(value, self.equals)
+        try:
+            value = np.asarray(value, dtype=float)
+        except ValueError:
+            return False
+        if value.size == 0 or not np.isfinite(value).all():
+            return False
+        if self.near is not None:
+            return value.shape == np.shape(self.near) and bool((np.abs(value - self.near) <= self.within).all())
+        if self.between is not None:
+            return bool(((value >= self.between[0]) & (value <= self.between[1])).all())
+        return np.shape(self.below) in ((), value.shape) and bool((value < self.below).all())
+
+    def distance(self, value: Any) -> float | None:
+        """How many tolerances a value lies from the centre (from 0 for a bound), by its farthest entry: above 1, outside.
+
+        None where tolerances have no meaning: for `equals`, for a bound that is not positive.
+        """
+        if self.equals is not None or (self.below is not None and np.min(self.below) <= 0):
+            return None
+        if self.between is not None:
+            low, high = self.between
+            centre, tolerance = (low + high) / 2, (high - low) / 2
+        else:
+            centre, tolerance = (self.near, self.within) if self.near is not None else (0.0, self.below)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            away = np.subtract(value, centre) if self.below is not None else np.abs(np.subtract(value, centre))
+            return float(np.nanmax(away / np.asarray(tolerance, dtype=float)))
+
+    def __str__(self) -> str:
+        if self.equals is not None:
+            return shown(self.equals)
+        if self.near is not None:
+            return f"{shown(self.near)} ± {shown(self.within)}"
+        if self.between is not None:
+            return f"in [{shown(self.between[0])}, {shown(self.between[1])}]"
+        return f"< {shown(self.below)}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One checkable sentence, the one that is tested.
+
+    `kind` is one of `KINDS`. `source` is a citation key or "this book", with the place; `known` says how well the
+    sentence is known (`KNOWN`); `because` says where the tolerance comes from. `rival` is the nearest wrong theory: a
+    cell gives its value, which must miss `expect`. `holds` is "yes", or "in part" or "no" with a `reason`. What a
+    sentence that does not hold says itself stands in `says`: it is its own rival, and the measured value must miss it.
+    """
+
+    id: str
+    chapter: str
+    statement: str
+    kind: str
+    source: str
+    known: str
+    expect: Expectation
+    because: str
+    rival: str = ""
+    holds: str = "yes"
+    says: Expectation | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        for field, known in (("kind", KINDS), ("known", KNOWN), ("holds", HOLDS)):
+            if getattr(self, field) not in known:
+                raise ClaimError(f"{field} must be one of {list(known)}, got {getattr(self, field)!r}")
+        unknown = sorted(set(KEY.findall(self.source)) - sources().keys())
+        if unknown:
+            raise ClaimError(f"source must name works of references.bib, got {unknown}")
+        if (self.holds == "yes") != (self.reason == ""):
+            raise ClaimError("reason must be given just where holds is not 'yes'")
+        if self.says is None and self.holds == "no":
+            raise ClaimError("says must give what the sentence itself expects, since holds is 'no'")
+        if self.says is not None and (self.holds == "yes" or self.rival):
+            raise ClaimError("says must stand where holds is not 'yes', in place of a rival")
+        if self.says is None and not self.rival and self.kind not in PROVED:
+            raise ClaimError(f"rival must be given for kind {self.kind!r}")
+
+    @property
+    def attribution(self) -> str:
+        """The source in words: authors and years for the keys of the bibliography."""
+        return KEY.sub(lambda key: sources().get(key[0], key[0]), self.source)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A claim with the value that was measured, and its rival's. What a notebook stores and shows."""
+
+    claim: Claim
+    value: Any
+    rival: Any = None
+
+    @property
+    def holds(self) -> str:
+        claim = self.claim
+        contradicts = claim.says is not None and claim.says.holds(self.value)
+        return claim.holds if claim.expect.holds(self.value) and not contradicts else "failed"
+
+    @property
+    def fault(self) -> str:
+        """Why the rival's value rules nothing out; empty if it does, or if the claim has none."""
+        if bool(self.claim.rival) != (self.rival is not None):
+            return f"must {'have' if self.claim.rival else 'not have'} a rival's value, got {shown(self.rival)}"
+        if self.rival is None:
+            return ""
+        if _leaves(self.rival) != _leaves(self.value):
+            return f"rival must be finite and of the value's shape and type, got {shown(self.rival)}"
+        if self.claim.expect.holds(self.rival):
+            return f"its rival would pass: {shown(self.rival)}, expected {self.claim.expect} ({self.claim.rival})"
+        return ""
+
+    @property
+    def trouble(self) -> str:
+        """Why the claim cannot stand, in at most three lines: id, measured, expected. Empty if it can."""
+        if self.holds == "failed":
+            says = f" (the sentence says {self.claim.says})" if self.claim.says else ""
+            return f"claim {self.claim.id} fails\nmeasured {shown(self.value)}\nexpected {self.claim.expect}{says}"
+        return f"claim {self.claim.id}: {self.fault}" if self.fault else ""
+
+    @property
+    def distance(self) -> float | None:
+        """In tolerances, how far the rival lies from what is expected, or the value from what a refuted sentence says."""
+        if self.claim.says is not None:
+            return self.claim.says.distance(self.value)
+        return None if self.rival is None else self.claim.expect.distance(self.rival)
+
+    def json(self) -> dict[str, Any]:
+        entry = {"id": self.claim.id, "value": self.value, "expectation": str(self.claim.expect), "holds": self.holds}
+        return entry if self.rival is None else entry | {"rival": self.rival}
+
+    def __str__(self) -> str:
+        mark = "✗" if self.holds == "failed" else "✓"
+        against = f" Rival: {shown(self.rival)}." if self.rival is not None else ""
+        says = f" (the sentence says {self.claim.says})" if self.claim.says else ""
+        return (
+            f"{mark} {self.claim.id}: {(HOLDS | OTHER)[self.holds]} - measured {shown(self.value)}, "
+            f"expected {self.claim.expect}{says}.{against} {self.claim.statement}"
+        )
+
+    def against(self) -> str:
+        """What the value rules out, as HTML; empty for a claim without a rival."""
+        far = "" if self.distance is None else f", {_times(self.distance)} tolerances away"
+        if self.claim.says is not None:
+            return f"the sentence says <code>{escape(str(self.claim.says))}</code>{far}"
+        if self.rival is None:
+            return ""
+        return f"rival <code>{escape(shown(self.rival))}</code>{far}: {escape(self.claim.rival)}"
+
+    def html(self) -> str:
+        claim = self.claim
+        reason = f' <span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
+        against = f"<p>{self.against()}</p>" if self.against() else ""
+        return (
+            f'<div class="afp-claim" id="claim-{claim.id}">'
+            f"<p>{badge(self.holds)} <strong>{escape(claim.statement)}</strong>{reason}</p>"
+            f"<p>measured <code>{escape(shown(self.value))}</code>, "
+            f"expected <code>{escape(str(claim.expect))}</code> ({escape(claim.because)})</p>{against}"
+            f"<p>{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · <code>{claim.id}</code></p></div>"
+        )
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        return {CLAIM: self.json(), "text/html": self.html(), "text/plain": str(self)}
+
+
+@cache
+def sources() -> Mapping[str, str]:
+    """The works of the bibliography by key, as a reader sees them: authors and year, a letter where those agree."""
+    text = files("afp_utils.book").joinpath("references.bib").read_text(encoding="utf-8")
+    named = {}
+    for key, body in re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        fields = dict(re.findall(r"^\s*(\w+) = \{(.*)\},?$", body, re.MULTILINE))
+        people = [re.sub(r"[{}]", "", name.split(",")[0]) for name in fields["author"].split(" and ")]
+        who = people[0] if len(people) == 1 else " & ".join(people) if len(people) == 2 else f"{people[0]} et al."
+        named[key] = (who, fields["year"])
+    alike = {name: [key for key in named if named[key] == name] for name in named.values()}
+    letter = {key: "abcdef"[keys.index(key)] if len(keys) > 1 else "" for keys in alike.values() for key in keys}
+    return {key: f"{who} ({year}{letter[key]})" for key, (who, year) in named.items()}
+
+
+def registry_files() -> list[Traversable]:
+    """The files of claims, by the name of their chapter, in whatever room they are."""
+    rooms = [room for room in files("afp_utils").iterdir() if room.is_dir()]
+    found = [path for room in rooms for path in room.iterdir() if path.name.startswith("claims-")]
+    return sorted(found, key=lambda path: path.name)
+
+
+@cache
+def registry() -> Mapping[str, Claim]:
+    """Every claim of the book by id, in the order of the files.
+
+    Raises `ClaimError` with file, claim and key where an entry is none.
+    """
+    claims: dict[str, Claim] = {}
+    for path in registry_files():
+        try:
+            entries = tomllib.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ClaimError(f"{path.name} must be TOML: {error}") from None
+        for name, entry in entries.items():
+            if name in claims:
+                raise ClaimError(f"claim {name} is registered twice: {claims[name].chapter}, {path.name}")
+            try:
+                claims[name] = _claim(name, path.name.removeprefix("claims-").removesuffix(".toml"), entry)
+            except ClaimError as error:
+                raise ClaimError(f"{path.name}: claim {name}: {error}") from None
+    return claims
+
+
+def _claim(name: str, chapter: str, entry: Any) -> Claim:
+    """The claim of an entry of the registry."""
+    if not isinstance(entry, dict):
+        raise ClaimError(f"must be a table, got {entry!r}")
+    rules, fields = Expectation.__dataclass_fields__, Claim.__dataclass_fields__
+    known = [field for field in fields if field not in ("id", "chapter", "expect")]
+    needed = ("statement", "kind", "source", "known", "because")
+    if wrong := [key for key in entry if key not in known and key not in rules]:
+        raise ClaimError(f"{wrong[0]} must be one of {[*known, *rules]}")
+    if missing := [key for key in needed if key not in entry]:
+        raise ClaimError(f"{missing[0]} must be given")
+    if wrong := [key for key in known if key != "says" and not isinstance(entry.get(key, ""), str)]:
+        raise ClaimError(f"{wrong[0]} must be text, got {entry[wrong[0]]!r}")
+    given = dict(entry)
+    expect = Expectation(**{key: given.pop(key) for key in rules if key in given})
+    if "says" in given:
+        if not isinstance(given["says"], dict) or given["says"].keys() - rules.keys():
+            raise ClaimError(f"says must be a table of {list(rules)}, got {given['says']!r}")
+        given["says"] = Expectation(**given["says"])
+    return Claim(id=name, chapter=chapter, expect=expect, **given)
+
+
+def check(id: str, value: Any, rival: Any = None) -> None:
+    """Show and store the claim `id` with the measured `value`: a number, a truth value, a text or a list of them.
+
+    `rival` is what the same measurement gives, or should give, under the claim's rival. Raises `ClaimError` if the
+    claim is not registered, if the value is not what it expects, or if the rival's is.
+    """
+    if id not in registry():
+        raise ClaimError(f"claim must be one of the registry, got {id!r}")
+    record = Record(registry()[id], plain(value), None if rival is None else plain(rival))
+    display(record)
+    if record.trouble:
+        raise ClaimError(record.trouble)
+
+
+def numbers(**values: str) -> None:
+    """Show and store numbers, already formatted as text, that the prose of the chapter quotes by name."""
+    display({NUMBER: values, "text/plain": listed(values)}, raw=True)
+
+
+def listed(numbers: Mapping[str, str]) -> str:
+    """Numbers for the prose as a cell shows them: one a line."""
+    return "\n".join(f"{name} = {text}" for name, text in numbers.items())
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON holds it, in full precision: numpy scalars and arrays become numbers and lists."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    if isinstance(value, bool | int | str):
+        return value
+    raise ClaimError(f"a claim's value must be a number, truth value, text or a list of them, got {type(value)}")
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Equal in value and type, at every level: yes is not 1, and 1 is not 1.0."""
+    if isinstance(value, list) and isinstance(other, list):
+        return len(value) == len(other) and all(map(_same, value, other))
+    return type(value) is type(other) and bool(value == other)
+
+
+def _leaves(value: Any) -> Any:
+    """The shape of a value with the type of each entry. Not a number and infinities, stored as text, are texts."""
+    if isinstance(value, list):
+        return [_leaves(item) for item in value]
+    return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
+
+
+def _flat(leaves: Any) -> list[Any]:
+    return [one for item in leaves for one in _flat(item)] if isinstance(leaves, list) else [leaves]
+
+
+def shown(value: Any) -> str:
+    """The value as a reader sees it: three significant digits, lists within lists in brackets."""
+    if isinstance(value, list | tuple):
+        return ", ".join(f"({shown(item)})" if isinstance(item, list | tuple) else shown(item) for item in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _times(distance: float) -> str:
+    """A number of tolerances: one digit after the point below ten, a whole number below 10,000, else a power of ten."""
+    if distance < 10:
+        return f"{distance:.1f}"
+    return f"{distance:.0f}" if distance < 10_000 else f"10^{math.floor(math.log10(distance))}"
+
+
+def badge(holds: str) -> str:
+    return f'<span class="afp-verdict afp-{holds.replace(" ", "-")}">{(HOLDS | OTHER)[holds]}</span>'
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows shown as a table in a browser, as `text` elsewhere. A row of one cell heads those below it."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text: str
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in self.head)
+        body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
+        return f'<div class="afp-scroll"><table class="afp-table"><tr>{head}</tr>{body}</table></div>'
+
+    def _cells(self, row: tuple[str, ...]) -> str:
+        if len(row) == 1:
+            return f'<td class="afp-part" colspan="{len(self.head)}">{row[0]}</td>'
+        return "".join(f"<td>{cell}</td>" for cell in row)
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def contents(chapter: str) -> Table:
+    """The claims that a chapter will check, numbered, for its first screen.
+
+    Raises `ClaimError` if no claim is registered for the chapter.
+    """
+    claims = [claim for claim in registry().values() if claim.chapter == chapter]
+    if not claims:
+        raise ClaimError(f"chapter must have a file in the registry, got {chapter!r}")
+    rows = tuple(
+        (f"C{i}", f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.attribution))
+        for i, claim in enumerate(claims, 1)
+    )
+    text = "\n".join(f"C{i}  {claim.statement} [{claim.attribution}]" for i, claim in enumerate(claims, 1))
+    return Table(("", "claim", "source"), rows, text)

@@ -1,0 +1,109 @@
+"""How nbval compares chapters: what may differ on another machine is settled here, everything else must be equal.
+
+A claim's value, its rival's, and a quoted number may move by rounding; the record around them and what is shown of them
+may not.
+Where a fresh output differs from the stored one by no more than that, it is replaced by the stored one before nbval
+compares. Images are not compared, as always in nbval.
+"""
+
+import re
+from copy import deepcopy
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from afp_utils.book.claims import (
+    CLAIM,
+    NUMBER,
+    ClaimError,
+    Expectation,
+    Record,
+    listed,
+    registry,
+)
+
+RELATIVE = 1e-3
+"""A claim's value may move by this fraction of itself,"""
+SHARE = 0.05
+"""or by this fraction of the tolerance, or of the width of the interval, that the claim allows."""
+NUMERAL = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+Bundle = dict[str, Any]
+
+
+def same_value(expect: Expectation, fresh: Any, stored: Any) -> bool:
+    """Whether a fresh value is the stored one up to rounding. For `below`, both must lie on the same side."""
+    held = expect.holds(fresh), expect.holds(stored)
+    if expect.equals is not None or held[0] != held[1]:
+        return fresh == stored
+    if np.shape(fresh) != np.shape(stored):
+        return False
+    if expect.below is not None:
+        return True
+    near = expect.near is not None
+    width = expect.within if near else np.subtract(*expect.between[::-1])
+    new, old = np.asarray(fresh, float), np.asarray(stored, float)
+    allowed = np.maximum(RELATIVE * np.abs(old), SHARE * np.asarray(width, float))
+    return bool((np.abs(new - old) <= allowed).all())
+
+
+def recorded(bundle: Bundle) -> Record:
+    """The record that an output holds, with the claim as the registry has it."""
+    entry = bundle[CLAIM]
+    return Record(registry()[entry["id"]], entry["value"], entry.get("rival"))
+
+
+def same_claim(fresh: Bundle, stored: Bundle) -> bool:
+    """Whether a stored claim shows its own record, and that record is the fresh one up to rounding of the values."""
+    try:
+        ours, theirs = recorded(fresh), recorded(stored)
+        consistent = stored[CLAIM] == theirs.json() and stored == theirs._repr_mimebundle_() and not theirs.fault
+    except (ClaimError, KeyError, TypeError):
+        return False
+    expect = ours.claim.expect
+    return (
+        consistent
+        and ours.claim == theirs.claim
+        and ours.holds == theirs.holds
+        and same_value(expect, ours.value, theirs.value)
+        and (ours.rival is theirs.rival is None or same_value(expect, ours.rival, theirs.rival))
+    )
+
+
+def same_text(fresh: str, stored: str) -> bool:
+    """Whether two texts differ in nothing but one unit in the last printed digit of numbers that are not integers."""
+    if NUMERAL.sub("#", fresh) != NUMERAL.sub("#", stored):
+        return False
+    for new, old in zip(NUMERAL.findall(fresh), NUMERAL.findall(stored)):
+        digits = [Decimal(text).as_tuple() for text in (new, old)]
+        unit = Decimal(1).scaleb(min(number.exponent for number in digits))
+        whole = "." not in new + old and "e" not in new + old
+        if abs(Decimal(new) - Decimal(old)) > (0 if whole else unit):
+            return False
+    return True
+
+
+def same_numbers(fresh: Bundle, stored: Bundle) -> bool:
+    """Whether stored numbers show their own record, and are the fresh ones up to the last digit of each.
+
+    A notebook is stored with sorted names, so the order to show them in is that of the fresh record.
+    """
+    ours, theirs = fresh[NUMBER], stored[NUMBER]
+    if ours.keys() != theirs.keys():
+        return False
+    shown = listed({name: theirs[name] for name in ours})
+    return stored == {NUMBER: theirs, "text/plain": shown} and all(same_text(ours[name], theirs[name]) for name in ours)
+
+
+def settle(fresh: list[Bundle], stored: list[Bundle]) -> list[Bundle]:
+    """The fresh outputs, with those that differ from the stored ones by mere rounding replaced by these."""
+    settled = []
+    for new, old in zip(fresh, stored):
+        ours, theirs = new.get("data", {}), old.get("data", {})
+        for kind, same in ((CLAIM, same_claim), (NUMBER, same_numbers)):
+            if kind in ours and kind in theirs and same(ours, theirs):
+                new = deepcopy(new)
+                new["data"] = deepcopy(theirs)
+        settled.append(new)
+    return settled + fresh[len(stored) :]

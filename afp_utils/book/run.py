@@ -1,0 +1,321 @@
+"""Run the chapters: fill in what is generated, execute, put measured numbers into the prose, store.
+
+    python -m afp_utils.book.run run [--changed] [CHAPTER ...]   execute in place; with --changed only where a result may differ
+    python -m afp_utils.book.run measure [CHAPTER ...]           the same, and store run time and peak memory
+    python -m afp_utils.book.run draft CHAPTER ...               write drafts/CHAPTER.py (py:percent) to edit as text
+    python -m afp_utils.book.run take CHAPTER ...                make the notebook from drafts/CHAPTER.py, run it if need be
+    python -m afp_utils.book.run carries FUNCTION ...            the claims that rest on a function, such as sequence.rates.expected_risk
+
+CHAPTER is a name such as sequence-models; without names, all chapters. A notebook is replaced only once it has run to
+its end, so an interrupted run leaves the old one, and one that fails does not stop the others. Nobody's words are
+overwritten: what differs from what this tool wrote is refused by name, unless --force is given.
+"""
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+import jupytext
+import nbformat
+import psutil
+from joblib import Parallel, delayed
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from tqdm import tqdm
+
+from afp_utils.book import ledger, notebooks
+from afp_utils.book.claims import ClaimError
+from afp_utils.book.notebooks import CHAPTERS, LEDGER, PAGES, QUOTED, ROOT, ChapterError, path, read
+
+DRAFTS = ROOT / "drafts"
+COVER = ("sequence-models", "fig-eigenvalues", ROOT / "_static" / "cover.png")
+"""The chapter and the figure that README and landing page show, and where they find it."""
+
+
+# ---- running ----
+
+
+@contextmanager
+def watched(pid: int) -> Iterator[list[int]]:
+    """Inside it, the largest resident memory, in bytes, of a process with its children, sampled 20 times a second."""
+    peak, done, process = [0], threading.Event(), psutil.Process(pid)
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            with suppress(psutil.NoSuchProcess):
+                tree = [process, *process.children(recursive=True)]
+                peak[0] = max(peak[0], sum(member.memory_info().rss for member in tree))
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield peak
+    finally:
+        done.set()
+
+
+def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
+    """Run all cells in a fresh kernel, and note what the claims rest on. Returns seconds and peak memory in MB."""
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        extra_arguments=["--log-level=ERROR", "--IPKernelApp.exec_lines=import afp_utils.book.tracing"],
+        resources={"metadata": {"path": CHAPTERS}},
+    )
+    start = time.perf_counter()
+    with (
+        TemporaryDirectory() as folder,
+        client.setup_kernel(env=os.environ | {"PYTHONPATH": str(ROOT), "AFP_TRACE": f"{folder}/calls"}),
+        watched(client.km.provisioner.pid) as peak,
+    ):
+        for index, cell in enumerate(notebook.cells):
+            try:
+                client.execute_cell(cell, index)
+            except CellExecutionError as error:
+                said = (
+                    error.evalue if error.ename == "ClaimError" else f"{error.ename}: {error.evalue}\n\n{cell.source}"
+                )
+                raise ChapterError(f"{name}, cell {cell.id}: {said}") from None
+            except (CellTimeoutError, DeadKernelError) as error:
+                raise ChapterError(f"{name}, cell {cell.id}: {error}") from None
+        seconds, megabytes = time.perf_counter() - start, peak[0] / 1e6
+        calls = Path(folder, "calls").read_text(encoding="utf-8").splitlines()
+    notebooks.note_calls(notebook, [json.loads(line) for line in calls])
+    for cell in notebook.cells:
+        if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
+            raise ChapterError(f"{name}, cell {cell.id}: must not write to stderr, got {cell.outputs}")
+    return seconds, megabytes
+
+
+def run(notebook: nbformat.NotebookNode, name: str, measured: bool = False) -> str:
+    """Execute a chapter and store it. Returns a line about the run."""
+    marks = dict(notebook.metadata.get("afp", {}))
+    notebooks.fill(notebook, name)
+    notebooks.refuse_magics(notebook, name)
+    seconds, megabytes = execute(notebook, name)
+    notebooks.show_records(notebook, name)
+    marks["inputs"] = notebooks.inputs(notebook, name)
+    if measured or "measured" not in marks:
+        marks["measured"] = {"seconds": round(seconds), "megabytes": int(round(megabytes, -1))}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}, "afp": marks})
+    store(notebook, name)
+    return f"{name:32} {seconds:6.1f} s {megabytes:6.0f} MB"
+
+
+def store(notebook: nbformat.NotebookNode, name: str) -> None:
+    notebooks.quote(notebook)
+    notebooks.write(notebook, path(name))
+    if name == COVER[0]:
+        COVER[2].write_bytes(notebooks.image(notebook, COVER[1]))
+
+
+class Task(NamedTuple):
+    name: str
+    changed: bool = False
+    measured: bool = False
+    take: bool = False
+    force: bool = False
+
+
+class Outcome(NamedTuple):
+    said: str = ""
+    fault: str = ""
+
+
+def do(task: Task) -> Outcome:
+    """Bring one chapter up to date. Failures are returned, so that the others go on."""
+    name = task.name
+    try:
+        notebook = taken(name, task.force) if task.take else read(path(name))
+        old = read(path(name)) if path(name).exists() else None
+        if old and not task.force and (cells := notebooks.edited(old)):
+            raise ChapterError(
+                f"{name}: cells {', '.join(cells)} are generated, and somebody has written in them. Save a copy of "
+                f"{path(name).name} under another name to keep the words; then run with --force to make the cells anew"
+            )
+        if (task.changed or task.take) and old and notebooks.renewed(notebook, old, name):
+            if nbformat.writes(notebook) == nbformat.writes(read(path(name))):
+                return Outcome()
+            store(notebook, name)
+            return Outcome(f"{name:32} no need to run")
+        return Outcome(run(notebook, name, task.measured))
+    except (ChapterError, ClaimError) as error:
+        return Outcome(fault=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever happens to one chapter, the others go on
+        return Outcome(fault=f"{name}: {type(error).__name__}: {error}")
+
+
+def do_all(tasks: list[Task]) -> None:
+    """Two chapters at a time (one when measuring), then the ledger and the pages that quote it.
+
+    Raises `ChapterError` with all that went wrong.
+    """
+    faults = []
+    chapters = [task for task in tasks if task.name != LEDGER]
+    last = [task for task in tasks if task.name == LEDGER]
+    if not last and path(LEDGER).exists() and LEDGER in notebooks.names():
+        last = [Task(LEDGER, changed=True)]
+    for group in (chapters, last):
+        if group is last and faults:
+            break
+        jobs = Parallel(n_jobs=1 if any(task.measured for task in group) else 2, return_as="generator_unordered")(
+            delayed(do)(task) for task in group
+        )
+        for outcome in tqdm(jobs, total=len(group), disable=None if group else True, leave=False):
+            if outcome.said:
+                tqdm.write(outcome.said)
+            faults += [outcome.fault] if outcome.fault else []
+    if faults:
+        raise ChapterError("\n\n".join(faults))
+    for page in PAGES:
+        if page.exists() and (text := notebooks.quoted(page)) != page.read_text(encoding="utf-8"):
+            page.write_text(text, encoding="utf-8")
+    strangers = {file.stem for file in CHAPTERS.glob("*.ipynb")} - set(notebooks.names())
+    if strangers:
+        print(f"chapters: not in _toc.yml, left alone: {', '.join(sorted(strangers))}")
+
+
+# ---- chapters as text ----
+
+
+def wording(notebook: nbformat.NotebookNode) -> str:
+    """Fingerprint of what people write in a chapter: no outputs, no measured numbers, of generated cells their place."""
+    parts = []
+    for cell in notebook.cells:
+        marks = {key: value for key, value in cell.metadata.get("afp", {}).items() if key not in ("made", "calls")}
+        others = {key: value for key, value in cell.metadata.items() if key not in ("afp", "lines_to_next_cell")}
+        part = (
+            json.dumps(marks) if marks else cell.cell_type + json.dumps(others, sort_keys=True) + cell.source.rstrip()
+        )
+        if not marks or part not in parts:
+            parts.append(QUOTED.sub(r"\1", part))
+    return notebooks.digest(*parts)
+
+
+def draft(name: str, force: bool = False) -> None:
+    """Write a chapter as text, without outputs; generated cells are marked by their place.
+
+    Raises `ChapterError` if an older draft has words that the chapter has not.
+    """
+    notebook, target = read(path(name)), DRAFTS / f"{name}.py"
+    if target.exists() and not force:
+        old = jupytext.read(target, fmt="py:percent")
+        if wording(old) not in (wording(notebook), old.metadata.get("afp", {}).get("wording")):
+            raise ChapterError(
+                f"drafts/{name}.py has changes that {path(name).name} has not: take it, or remove it (or --force)"
+            )
+    DRAFTS.mkdir(exist_ok=True)
+    target.write_text(as_draft(notebook), encoding="utf-8")
+
+
+def as_draft(notebook: nbformat.NotebookNode) -> str:
+    marked = {"afp": {"wording": wording(notebook)}, "jupytext": {"notebook_metadata_filter": "afp"}}
+    text = nbformat.v4.new_notebook(metadata=marked)
+    seen: list[dict[str, object]] = []
+    for cell in notebook.cells:
+        marks = {key: value for key, value in cell.metadata.get("afp", {}).items() if key not in ("made", "calls")}
+        if not marks:
+            metadata = {key: value for key, value in cell.metadata.items() if key != "afp"}
+            text.cells.append(nbformat.from_dict(dict(cell) | {"metadata": metadata}))
+        elif marks not in seen:
+            seen.append(marks)
+            text.cells.append(notebooks.code_cell("", afp=marks))
+    return str(jupytext.writes(text, fmt="py:percent"))
+
+
+def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
+    """A chapter made from its text, without outputs.
+
+    Raises `ChapterError` if the chapter has words that the draft has not seen, or the draft words in a generated cell.
+    """
+    source = DRAFTS / f"{name}.py"
+    if not source.exists():
+        raise ChapterError(f"drafts must hold {source.name} (make it with: draft {name}), found none")
+    notebook = jupytext.read(source, fmt="py:percent")
+    for cell in notebook.cells:
+        cell.metadata.pop("lines_to_next_cell", None)
+        if cell.metadata.get("afp") and cell.source.strip():
+            raise ChapterError(
+                f"drafts/{name}.py: the cell marked {cell.metadata.afp} is generated and must be empty: write an exercise "
+                f"in {notebooks.module_of(name)}, got:\n{cell.source}"
+            )
+    seen = notebook.metadata.get("afp", {}).get("wording")
+    notebook.metadata = nbformat.from_dict({})
+    if path(name).exists():
+        old = read(path(name))
+        if not force and wording(old) not in (seen, wording(notebook)):
+            raise ChapterError(
+                f"{path(name).name} has changes that drafts/{name}.py has not seen: save the draft under another name, "
+                f"draft {name} again, and bring the two together (or --force to drop what is in the chapter)"
+            )
+        measured = old.metadata.get("afp", {}).get("measured")
+        notebook.metadata = nbformat.from_dict({"afp": {"measured": measured} if measured else {}})
+    return notebook
+
+
+# ---- the command ----
+
+
+def carries(functions: list[str]) -> None:
+    """Print the claims that rest on each function: what to look at after it has changed."""
+    book = ledger.read(CHAPTERS)
+    known = sorted(set().union(*book.calls.values()))
+    for function in functions:
+        if function not in known:
+            raise ChapterError(f"FUNCTION must be one that a claim rests on, among {known}, got {function!r}")
+        for name in book.carried(function):
+            print(f"{function}: {name} ({book.claims[name].chapter}): {book.claims[name].statement}")
+
+
+def act(given: argparse.Namespace) -> None:
+    if given.action == "carries":
+        return carries(given.chapter)
+    known = sorted(file.stem for file in DRAFTS.glob("*.py")) if given.action == "take" else notebooks.names()
+    if given.action in ("take", "draft") and not given.chapter:
+        raise ChapterError(f"{given.action} needs the name of a CHAPTER, among {known}")
+    chosen = given.chapter or known
+    if not set(chosen) <= set(known):
+        raise ChapterError(f"CHAPTER must be among {known}, got {sorted(set(chosen) - set(known))}")
+    if given.action == "draft":
+        for name in chosen:
+            draft(name, given.force)
+        return None
+    before = {name: (DRAFTS / f"{name}.py").read_text(encoding="utf-8") for name in chosen if given.action == "take"}
+    do_all(
+        [Task(name, given.changed, given.action == "measure", given.action == "take", given.force) for name in chosen]
+    )
+    for name, text in before.items():  # the draft has now seen the chapter, unless somebody went on writing meanwhile
+        if (DRAFTS / f"{name}.py").read_text(encoding="utf-8") == text:
+            draft(name, force=True)
+    if given.changed:
+        print("chapters: all outputs are current")
+    return None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m afp_utils.book.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("action", choices=["run", "measure", "draft", "take", "carries"])
+    parser.add_argument("chapter", nargs="*")
+    parser.add_argument("--changed", action="store_true", help="run only chapters in which a result may differ")
+    parser.add_argument("--force", action="store_true", help="overwrite what somebody wrote in the meantime")
+    given = parser.parse_intermixed_args()
+    try:
+        act(given)
+    except (ChapterError, ClaimError) as error:
+        sys.exit(f"chapters: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What the site needs beyond Jupyter Book: no network, no false claim, one repository address, links between notebooks."""
+
+import os
+import re
+import shutil
+import sys
+from importlib.metadata import files
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+from afp_utils.book import ledger
+from afp_utils.book.claims import ClaimError
+
+NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
+
+
+def settings(app: Sphinx, config: Config) -> None:
+    """Take the repository's address from AFP_REPOSITORY if it is set; the site's own address follows from it."""
+    theme = config.html_theme_options
+    config.book_address = theme["repository_url"]
+    theme["repository_url"] = os.environ.get("AFP_REPOSITORY") or config.book_address
+    owner, _, name = urlsplit(theme["repository_url"]).path.strip("/").removesuffix(".git").partition("/")
+    config.html_baseurl = config.ogp_site_url = f"https://{owner.lower()}.github.io/{name}/"
+    config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    # Jupyter Book always loads thebe, which needs the network, and twice, which is an error on every page.
+    for event, listeners in app.events.listeners.items():
+        app.events.listeners[event] = [
+            one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")
+        ]
+    app.registry.css_files = [sheet for sheet in app.registry.css_files if sheet[0] != "sphinx-thebe.css"]
+
+
+def claims_hold(app: Sphinx) -> None:
+    """Refuse to build a book whose stored claims fail, are stale, missing or unknown: a line for each, no traceback."""
+    try:
+        faults = ledger.faults(Path(app.srcdir) / "chapters")
+    except ClaimError as error:
+        faults = [str(error)]
+    if faults:
+        sys.exit("\n".join([*faults, f"the ledger does not hold: {len(faults)} faults"]))
+
+
+def address(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Let the pages, and so the set-up cells, name the repository that the site is built from."""
+    source[0] = source[0].replace(app.config.book_address, app.config.html_theme_options["repository_url"])
+
+
+def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
+    """Point links from one notebook to another, as they work in JupyterLab, at the pages."""
+    if "body" in context:
+        context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', context["body"])
+
+
+def finish(app: Sphinx, exception: Exception | None) -> None:
+    """Put MathJax with its fonts into the site, and the repository's address into the notebooks to download."""
+    if exception or app.builder.format != "html":
+        return
+    out = Path(app.outdir)
+    script = next(file for file in files("sphinx-mathjax-offline") or [] if file.name == "tex-mml-chtml.js")
+    source, target = Path(str(script.locate())).parent, out / "_static" / "mathjax"
+    fonts = Path("output/chtml/fonts/woff-v2")
+    shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
+    shutil.copy(source / script.name, target)
+    for unused in (out / "_static").rglob("*.map"):
+        unused.unlink()
+    for notebook in (out / "_sources").rglob("*.ipynb"):
+        text = [notebook.read_text(encoding="utf-8")]
+        address(app, notebook.stem, text)
+        notebook.write_text(text[0], encoding="utf-8")
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_config_value("book_address", "", "env")
+    app.connect("config-inited", settings)
+    app.connect("builder-inited", claims_hold)
+    app.connect("source-read", address)
+    app.connect("html-page-context", links)
+    app.connect("build-finished", finish)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,187 @@
+"""Hermite features of adaptive directions: the features, the model on them, and the gradient flow of both.
+
+Inputs are x ~ N(0, I_d). The features of directions W (d, p), orthonormal columns, are the Hermite polynomials of
+W^T x, those of degree r with eigenvalue `eigenvalues[r]`. A function of W^T x is a list of symmetric tensors, one of r
+axes of length p for each degree r.
+"""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+from scipy.special import factorial
+
+from afp_utils.core.refuse import checked, finite, positive
+
+
+@checked
+def hermite(x: Float[Array, "*points"], size: int) -> Float[Array, "degree *points"]:
+    """Orthonormal Hermite polynomials of degree 0 to size - 1: E[H_r H_s] = 1 if r = s else 0 under N(0, 1).
+
+    x H_r = sqrt(r + 1) H_(r+1) + sqrt(r) H_(r-1), hence H_r' = sqrt(r) H_(r-1). Raises `ValueError` for a size below 1.
+    """
+    positive(size=size)
+    rows = [np.ones_like(x), x]
+    for r in range(1, size - 1):
+        rows.append((x * rows[r] - np.sqrt(r) * rows[r - 1]) / np.sqrt(r + 1))
+    return np.stack(rows[:size])
+
+
+@checked
+def hermite_tensor(z: Float[Array, "n p"], degree: int) -> Float[Array, "n entry"]:
+    """Hermite tensor of one degree, flattened to p^degree entries, with inner products sum_m h_m(z) h_m(z').
+
+    h_m = prod_k H_(m_k)(z_k) over all m with sum(m) = degree; the entry of indices i_1..i_r that hit axis k m_k times is
+    sqrt(m! / r!) h_m(z), so that a symmetric tensor G gives a function of squared norm |G|_F^2. Raises `ValueError` for
+    a negative degree.
+    """
+    return _tensor(hermite(z, degree + 1), degree)
+
+
+@checked
+def hermite_tensors(z: Float[Array, "n p"], size: int) -> list[Float[Array, "n _"]]:
+    """The Hermite tensors of degree 0 to size - 1."""
+    h = hermite(z, size)
+    return [_tensor(h, degree) for degree in range(size)]
+
+
+def _tensor(h: Array, degree: int) -> Array:
+    p = h.shape[2]
+    return np.stack([scale * np.prod(h[m, :, range(p)], axis=0) for scale, m in _entries(p, degree)], axis=1)
+
+
+@cache
+def _entries(p: int, degree: int) -> tuple[tuple[float, Array], ...]:
+    """Of each entry of a tensor: its scale and how often its indices hit each axis (a flow asks for them at each step)."""
+    counts = [np.bincount(hit, minlength=p) for hit in itertools.product(range(p), repeat=degree)]
+    return tuple((float(np.sqrt(factorial(m).prod() / factorial(degree))), m) for m in counts)
+
+
+@checked
+@dataclass(frozen=True)
+class IndexModel:
+    """Hermite features of x^T W with their coefficients: f(x) = sum_r sqrt(lambda_r) <B_r, H_r(W^T x)>.
+
+    `directions` W holds the leading rows only: coordinates of x beyond them have weight zero. `coefficients[r]` is the
+    symmetric tensor B_r, flattened to p^r entries. Raises `ValueError` for another number of entries, and at points of
+    fewer coordinates than W has rows.
+    """
+
+    eigenvalues: Float[Array, " degree"]
+    coefficients: tuple[Float[Array, " _"], ...]
+    directions: Float[Array, "k p"]
+
+    def __post_init__(self) -> None:
+        sizes = [self.directions.shape[1] ** r for r in range(len(self.eigenvalues))]
+        if [len(b) for b in self.coefficients] != sizes:
+            raise ValueError(f"coefficients must have {sizes} entries, got {[len(b) for b in self.coefficients]}")
+
+    @property
+    def beta(self) -> Float[Array, " all"]:
+        """The coefficients of all degrees in one vector (for one direction: one number a degree)."""
+        return np.concatenate(self.coefficients)
+
+    def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        return value(self._features(x), self.eigenvalues, self.coefficients)
+
+    def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+        wide = np.zeros((x.shape[1], self.directions.shape[1]))
+        wide[: len(self.directions)] = self.directions
+        return self.slope(x) @ wide.T
+
+    def gram(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
+        return sum(scale * h @ h.T for h, scale in zip(self._features(x), self.eigenvalues))
+
+    def tangent(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
+        """Gram plus the kernel of the directions: x u^T, u the slope, projected on the tangent space at W."""
+        z, u = self._index(x), self.slope(x)
+        return self.gram(x) + (x @ x.T - z @ z.T / 2) * (u @ u.T) - (z @ u.T) * (u @ z.T) / 2
+
+    def slope(self, x: Float[Array, "n d"]) -> Float[Array, "n p"]:
+        """Gradient of f with respect to W^T x."""
+        return slope(self._features(x), self.eigenvalues, self.coefficients, self.directions.shape[1])
+
+    def _index(self, x: Array) -> Array:
+        if x.shape[1] < len(self.directions):
+            raise ValueError(f"x must have at least {len(self.directions)} coordinates, got {x.shape[1]}")
+        return x[:, : len(self.directions)] @ self.directions
+
+    def _features(self, x: Array) -> list[Array]:
+        return hermite_tensors(self._index(x), len(self.eigenvalues))
+
+
+def refuse_oblique(directions: Array) -> None:
+    """Refuse directions (.., d, p) that are not finite or whose columns are not orthonormal."""
+    finite(directions=directions)
+    off = np.abs(directions.swapaxes(-1, -2) @ directions - np.eye(directions.shape[-1])).max()
+    if off > 1e-8:
+        raise ValueError(f"directions must have orthonormal columns, got inner products that are off by {off}")
+
+
+def value(features: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array]) -> Array:
+    """f = sum_r sqrt(lambda_r) <B_r, H_r>, from the Hermite tensors H_r (n, p^r) at the points."""
+    return sum(np.sqrt(scale) * h @ b for h, scale, b in zip(features, eigenvalues, coefficients))
+
+
+def slope(features: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array], p: int) -> Array:
+    """Gradient of f in W^T x, (n, p): of degree r, sqrt(r lambda_r) <B_r, H_(r-1)> with one slot of B_r left open."""
+    slopes = np.zeros((len(features[0]), p))
+    for r, (below, scale, b) in enumerate(zip(features, eigenvalues[1:], coefficients[1:]), 1):
+        slopes += np.sqrt(scale * r) * below @ b.reshape(-1, p)
+    return slopes
+
+
+def velocity(tensors: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array], w: Array) -> list[Array]:
+    """Velocities of B_0.. and W, for a batch: tensors (run, d, .., d), coefficients (run, p^r), W (run, d, p)."""
+    rates, ascent = [], np.zeros_like(w)
+    for r, (tensor, value, b) in enumerate(zip(tensors, eigenvalues, coefficients)):
+        if r == 0:
+            signal = tensor.reshape(-1, 1)
+        else:
+            opened = contract(tensor, w)
+            signal = (opened @ w).reshape(b.shape)
+            ascent += r * np.sqrt(value) * opened.swapaxes(1, 2) @ b.reshape(len(b), -1, w.shape[2])
+        rates.append(np.sqrt(value) * signal - value * b)
+    inner = w.swapaxes(1, 2) @ ascent
+    return [*rates, ascent - w @ (inner + inner.swapaxes(1, 2)) / 2]
+
+
+def contract(tensor: Array, w: Array) -> Array:
+    """Symmetric tensors (run, d, .., d) with w (run, d, p) in every slot but one: (run, p^(r-1), d)."""
+    runs, d, _ = w.shape
+    open_slots = tensor.reshape(runs, -1, d)
+    for _ in range(tensor.ndim - 2):
+        open_slots = (open_slots @ w).swapaxes(1, 2).reshape(runs, -1, d)
+    return open_slots
+
+
+def orthonormal(w: Array) -> Array:
+    """The nearest matrices with orthonormal columns (polar factors), for a batch."""
+    left, _, right = np.linalg.svd(w, full_matrices=False)
+    return left @ right
+
+
+def project(tensor: Array, overlap: Array) -> Array:
+    """C = G with Psi in every slot, flattened, for a batch of overlaps (time, k, p): (time, p^r)."""
+    batch = np.broadcast_to(tensor, (len(overlap), *tensor.shape))
+    return (contract(batch, overlap) @ overlap).reshape(len(overlap), -1) if tensor.ndim else batch[:, None]
+
+
+@checked
+def excess_risk(link: Sequence, state: IndexModel) -> float:
+    """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes.
+
+    Raises `ValueError` for a link that has another number of degrees than the model.
+    """
+    if len(link) != len(state.eigenvalues):
+        raise ValueError(f"link must have one tensor per eigenvalue ({len(state.eigenvalues)}), got {len(link)}")
+    link = [np.asarray(tensor, dtype=float) for tensor in link]
+    psi, risk = state.directions[: max((len(tensor) for tensor in link[1:]), default=0)], 0.0
+    for tensor, scale, b in zip(link, state.eigenvalues, state.coefficients):
+        inside = project(tensor, psi[None])[0]
+        risk += np.sum(tensor**2) - np.sum(inside**2) + np.sum((inside - np.sqrt(scale) * b) ** 2)
+    return float(max(risk, 0.0))

@@ -1,0 +1,343 @@
+"""The linear network with one hidden layer on data along one direction: its training solved exactly, at any width.
+
+Inputs are x = a n with a fixed unit vector n and a random number a, targets y are arbitrary. The network
+f(x) = gamma sum_i u_i (w_i . x) sees only w_i . n, here called w_i: so f = a slope with slope = gamma u . w. Gradient flow
+with a rate per layer turns every neuron (u_i, w_i) by one common hyperbolic angle, and that angle solves a Riccati
+equation. The idea of an exact solution is that of Xu & Ziyin (2025); the formulas are derived in this book.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+
+from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
+
+ROUNDING = 4 * np.finfo(float).eps
+"""Vectors whose sine is below this are parallel; moments may be inconsistent by this much, relatively."""
+NOTHING = 1e-300
+"""A squared length below this is zero."""
+
+
+@checked
+@dataclass(frozen=True)
+class Problem:
+    """Scale and learning rates of the network, and all that squared loss sees of the data: three moments.
+
+    `second_moment` A = E a^2, `cross_moment` C = E a y, `target_moment` E y^2. For a finite sample, its means.
+
+    Raises `ValueError` unless scale, rates and A are positive and C^2 <= A E y^2 (Cauchy and Schwarz).
+    """
+
+    gamma: float
+    eta_u: float
+    eta_w: float
+    second_moment: float
+    cross_moment: float
+    target_moment: float
+
+    def __post_init__(self) -> None:
+        positive(gamma=self.gamma, eta_u=self.eta_u, eta_w=self.eta_w, second_moment=self.second_moment)
+        finite(cross_moment=self.cross_moment)
+        nonnegative(target_moment=self.target_moment)
+        least = self.cross_moment**2 / self.second_moment
+        if self.target_moment < least * (1 - ROUNDING):
+            rule = f"cross_moment**2 / second_moment = {least:.6g}"
+            raise ValueError(f"target_moment must be at least {rule}, got {self.target_moment}")
+
+    @property
+    def target_slope(self) -> float:
+        """Slope of the best predictor, C / A."""
+        return self.cross_moment / self.second_moment
+
+    @property
+    def least_risk(self) -> float:
+        """Half the mean squared error that no slope can avoid, (E y^2 - C^2 / A) / 2."""
+        return max(self.target_moment - self.cross_moment * self.target_slope, 0.0) / 2
+
+
+@checked
+@dataclass(frozen=True)
+class Solution:
+    """Weights and observables, one row per time.
+
+    `slope` = gamma u . w; `alignment` = cosine between u and w (0 if either is zero); `tangent` = the neural tangent kernel
+    weighted by the learning rates, divided by a a'; `risk` = E (f - y)^2 / 2.
+    """
+
+    time: Float[Array, " time"]
+    u: Float[Array, "time m"]
+    w: Float[Array, "time m"]
+    slope: Float[Array, " time"]
+    alignment: Float[Array, " time"]
+    tangent: Float[Array, " time"]
+    risk: Float[Array, " time"]
+
+
+@checked
+@dataclass(frozen=True)
+class Invariants:
+    """What gradient flow keeps, under any loss: per neuron eta_w u_i^2 - eta_u w_i^2, and |u|^2 |w|^2 - (u . w)^2."""
+
+    imbalance: Float[Array, " m"]
+    area: float
+
+
+@checked
+def exact(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], times: Float[Array, " time"]) -> Solution:
+    """Gradient flow u' = eta_u gamma r w, w' = eta_w gamma r u with r = C - gamma A u . w, in closed form. This book.
+
+    With eta = sqrt(eta_u eta_w), p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2, P = |p|^2, Q = |q|^2, l = exp(-2 kappa t):
+    p(t) = p sqrt(z), q(t) = q / sqrt(z), z = [k_q (1-l) + k_+ + k_- l] / [k_p (1-l) + k_- + k_+ l], where
+    k_p, k_q = 2 gamma^2 A (P, Q), beta = gamma eta C, kappa^2 = beta^2 + k_p k_q, k_+- = kappa +- beta.
+
+    Times may include 0 and infinity. Relative error about 1e-15 for weights (as vectors) and tangent kernel; for slope and
+    alignment a few 1e-14, and more where they pass zero. Squared lengths must stay between 1e-300 and 1e300.
+
+    Raises `ValueError` for times that are negative or do not increase, and for weights that are not finite.
+    """
+    nonnegative(times=np.where(times == math.inf, 0.0, times))
+    increasing(times=times)
+    start = _Start.of(problem, u, w)
+    gain, z, x, rest = _evolve(start, times)
+    return _solution(problem, start, times, gain, z, x, rest)
+
+
+@checked
+def limit(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> Solution:
+    """Where gradient flow ends: `exact` at infinite time, one row.
+
+    This is the minimum, or the saddle u = w = 0 if the start has no part that can grow: P = 0 while C > 0, or Q = 0
+    while C < 0.
+
+    Raises `ValueError` for weights that are not finite.
+    """
+    return exact(problem, u, w, np.array([math.inf]))
+
+
+@checked
+def time_to_slope(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], slope: float) -> float:
+    """When gradient flow reaches a slope: `exact` solved for the time; infinity for the last slope.
+
+    exp(2 kappa t) = 1 + 2 kappa (z - 1) / [(k_p + k_-) (z_inf - z)], z being that of the slope. This book.
+
+    Raises `ValueError` for a slope that is not on the way.
+    """
+    start = _Start.of(problem, u, w)
+    x, end = slope * start.eta / start.gamma, start.end
+    if not min(start.x, end) <= x <= max(start.x, end):
+        way = f"between {start.x * start.gamma / start.eta:.6g} and {end * start.gamma / start.eta:.6g}"
+        raise ValueError(f"slope must lie on the way, {way}, got {slope}")
+    if x in (start.x, end):
+        return 0.0 if x == start.x else math.inf
+    if start.big_p == 0:  # w -> -w exchanges p with q
+        mirror = replace(problem, cross_moment=-problem.cross_moment)
+        return time_to_slope(mirror, u, -w, -slope)
+    z, last = start.z_at(x), (start.k_q + start.plus) / (start.k_p + start.minus)
+    left = (end - x) / (start.big_p + (start.big_q / (z * last) if start.big_q > 0 else 0.0))
+    y = (x - start.x) / (start.big_p + start.big_q / z) / ((start.k_p + start.minus) * left)
+    pace = 2 * start.kappa
+    return math.log1p(pace * y) / (pace * start.gamma) if pace > 0 else y / start.gamma
+
+
+@checked
+def parts(
+    problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]
+) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """The two parts of the weights that train independently: p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2. This book.
+
+    Raises `ValueError` for weights that are not finite.
+    """
+    finite(u=u, w=w)
+    first, second = math.sqrt(problem.eta_w) * u, math.sqrt(problem.eta_u) * w
+    return (first + second) / 2, (first - second) / 2
+
+
+@checked
+def invariants(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> Invariants:
+    """The conserved quantities of a start. The area is computed without cancellation.
+
+    Raises `ValueError` for weights that are not finite.
+    """
+    finite(u=u, w=w)
+    return Invariants(problem.eta_w * u**2 - problem.eta_u * w**2, _area(u, w))
+
+
+@checked
+def height(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> float:
+    """gamma sqrt(|u|^2 |w|^2 - (u . w)^2): the height in the half-plane of mechanisms, which learning keeps. This book."""
+    return problem.gamma * math.sqrt(invariants(problem, u, w).area)
+
+
+@checked
+def alignment(slope: Float[Array, "*shape"] | float, height: Float[Array, "*shape"] | float) -> Array | float:
+    """Cosine between the layers at a slope: slope / sqrt(slope^2 + height^2), and 0 at 0 / 0. This book.
+
+    Raises `ValueError` for a negative height.
+    """
+    nonnegative(height=height)
+    size = np.hypot(slope, height)
+    return np.divide(slope, size, out=np.zeros_like(size), where=size > 0)[()]
+
+
+@checked
+def split(
+    slope: Float[Array, "*shape"] | float, height: Float[Array, "*shape"] | float
+) -> tuple[Array | float, Array | float]:
+    """Shares of d ln|slope| that are rotation, d ln|alignment|, and rescaling, d ln(|u| |w|): 1 - zeta^2 and zeta^2.
+
+    This book. Not defined at slope = height = 0, where the shares are given as 1 and 0.
+
+    Raises `ValueError` for a negative height.
+    """
+    nonnegative(height=height)
+    square = np.hypot(slope, height) ** 2
+    rescaling = np.divide(np.square(slope), square, out=np.zeros_like(square), where=square > 0)
+    rotation = np.divide(np.square(height), square, out=np.ones_like(square), where=square > 0)
+    return rotation[()], rescaling[()]
+
+
+# ---- the closed form; all rates divided by gamma, so that gamma may be tiny ----
+
+
+@dataclass(frozen=True)
+class _Start:
+    """A start in the coordinates that train independently, with the constants of the Riccati equation."""
+
+    gamma: float
+    ratio: float
+    eta: float
+    u: Array
+    w: Array
+    p: Array
+    q: Array
+    big_p: float
+    big_q: float
+    x: float
+    x_star: float
+    pull: float
+    slip: float
+    k_q: float
+    k_p: float
+    kappa: float
+    plus: float
+    minus: float
+
+    @classmethod
+    def of(cls, problem: Problem, u: Array, w: Array) -> "_Start":
+        root_u, root_w = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w)
+        eta, gamma, second = root_u * root_w, problem.gamma, problem.second_moment
+        p, q = parts(problem, u, w)
+        big_p, big_q = (float(half @ half) * bool(half @ half > NOTHING) for half in (p, q))
+        p, q = p * bool(big_p), q * bool(big_q)
+        product = float(u @ w)
+        beta, cross = eta * problem.cross_moment, 2 * gamma * second * math.sqrt(big_p) * math.sqrt(big_q)
+        kappa = math.hypot(beta, cross)
+        more = kappa + abs(beta)
+        less = cross * (cross / more) if more > 0 else 0.0  # the conjugate: kappa - |beta| would cancel
+        plus, minus = (more, less) if beta >= 0 else (less, more)
+        return cls(
+            gamma=gamma,
+            ratio=root_u / root_w,
+            eta=eta,
+            u=u,
+            w=w,
+            p=p / root_w,
+            q=q / root_w,
+            big_p=big_p,
+            big_q=big_q,
+            x=eta * product,
+            x_star=eta * problem.cross_moment / (gamma * second),
+            pull=eta * (problem.cross_moment - gamma * second * product),
+            slip=eta * math.sqrt(_area(u, w)),
+            k_q=2 * gamma * second * big_q,
+            k_p=2 * gamma * second * big_p,
+            kappa=kappa,
+            plus=plus,
+            minus=minus,
+        )
+
+    @property
+    def cross(self) -> float:
+        return 2 * math.sqrt(self.big_p) * math.sqrt(self.big_q)
+
+    @property
+    def end(self) -> float:
+        """The last X: that of the minimum, or 0 if the part that would have to grow is zero."""
+        grows = self.big_p if self.x_star > 0 else self.big_q
+        return self.x_star if grows > 0 else 0.0
+
+    def z_at(self, x: float) -> float:
+        """The z at which P z - Q / z = x, by the root that does not cancel. P must not be zero."""
+        m = math.hypot(x, self.cross)
+        return (m + x) / (2 * self.big_p) if x >= 0 else 2 * self.big_q / (m - x)
+
+
+def _area(u: Array, w: Array) -> float:
+    """|u|^2 |w|^2 - (u . w)^2 from the part of w across u: the difference would cancel for parallel vectors."""
+    square = float(u @ u)
+    if square <= NOTHING:
+        return 0.0
+    across = w - u * (float(u @ w) / square)
+    sine = math.sqrt(float(across @ across))
+    return square * sine**2 if sine > ROUNDING * math.sqrt(float(w @ w)) else 0.0
+
+
+def _evolve(start: _Start, times: Array) -> tuple[Array, Array, Array, Array]:
+    """z - 1, z, X = eta u . w and X* - X at each time, each without cancellation."""
+    with np.errstate(divide="ignore", over="ignore"):
+        if start.kappa == 0:  # zero target, and at most one of P and Q is not zero: algebraic
+            if start.k_p > 0:
+                gain = -1 / (1 + 1 / (start.gamma * start.k_p * times))
+                z = 1 / (1 + start.gamma * start.k_p * times)
+            else:
+                gain = start.gamma * start.k_q * times if start.k_q > 0 else np.zeros_like(times)
+                z = 1 + gain
+        else:
+            clock = -2 * start.gamma * start.kappa * times
+            left, done = np.exp(clock), -np.expm1(clock)
+            top = start.k_q * done + start.plus + start.minus * left
+            bottom = start.k_p * done + start.minus + start.plus * left
+            gain, z = 2 * start.pull * (done / bottom), top / bottom
+        if start.big_p == 0 or start.big_q == 0:
+            x = start.big_p * z if start.big_p > 0 else -start.big_q / z
+            return gain, z, x, start.x_star - x
+    last = (start.k_q + start.plus) / (start.k_p + start.minus)
+    tail = (start.big_p + start.big_q / (z * last)) / (start.k_p + start.minus)
+    rest = 4 * start.kappa * start.pull * (left / bottom) * tail
+    grown, faded = start.big_p * z, start.big_q / z
+    # three forms of X, with rounding errors in proportion to X0, X* and P z + Q / z: the smallest wins
+    nearer = start.x + gain * (start.big_p + faded) if abs(start.x) <= abs(start.x_star) else start.x_star - rest
+    return gain, z, np.where(grown + faded < min(abs(start.x), abs(start.x_star)), grown - faded, nearer), rest
+
+
+def _solution(problem: Problem, start: _Start, time: Array, gain: Array, z: Array, x: Array, rest: Array) -> Solution:
+    u, w = _weights(start, gain, z)
+    scale = start.gamma / start.eta
+    with np.errstate(divide="ignore", invalid="ignore"):
+        both = np.where(start.big_p > 0, start.big_p * z, 0.0) + np.where(start.big_q > 0, start.big_q / z, 0.0)
+    return Solution(
+        time=time,
+        u=u,
+        w=w,
+        slope=scale * x,
+        alignment=np.asarray(alignment(x, np.full_like(x, start.slip))),
+        tangent=2 * start.gamma**2 * both,
+        risk=problem.least_risk + problem.second_moment / 2 * (scale * rest) ** 2,
+    )
+
+
+def _weights(start: _Start, gain: Array, z: Array) -> tuple[Array, Array]:
+    """u and w at each z: by cosh and sinh of the angle while it is small, by growing and fading parts later."""
+    near = np.abs(gain) < 0.5
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        root = np.sqrt(z)
+        parts = [(1 + gain / 2) / root, gain / 2 / root]
+        fade = np.where(near | (start.big_q == 0), 0.0, 1 / root)
+    grow = np.where(near | (start.big_p == 0), 0.0, root)
+    coefficients = np.stack([*(np.where(near, part, 0.0) for part in parts), grow, fade], axis=1)
+    u = coefficients @ np.stack([start.u, start.ratio * start.w, start.p, start.q])
+    w = coefficients @ np.stack([start.w, start.u / start.ratio, start.p / start.ratio, -start.q / start.ratio])
+    return u, w

@@ -1,0 +1,180 @@
+"""Kernels of the distance alone, k(x, z) = phi(|x - z|), each an object that reads as its formula.
+
+A kernel sees squared distances and answers with phi, or with h = -phi'(r) / r, the weight of x - z in its gradient.
+Distances are made block by block, so that no more than one block of rows need exist at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+
+from afp_utils.core.refuse import checked, finite, positive
+
+ROWS = 256
+"""Rows of a block: with some thousand columns it stays in the cache of one core."""
+ROUNDING = 8
+"""Squared distances up to this many units of rounding, relative to the larger squared norm of the pair, are rounding."""
+
+
+@runtime_checkable
+class Kernel(Protocol):
+    """A kernel of the distance alone, one at distance zero."""
+
+    @property
+    def single_is_safe(self) -> bool:
+        """Whether single precision will usually do: the spectrum of the kernel matrix falls slowly."""
+        ...
+
+    def value(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """phi(r) at squared distances r^2."""
+        ...
+
+    def slope(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        """h(r) = -phi'(r) / r at squared distances r^2 > 0."""
+        ...
+
+
+@checked
+@dataclass(frozen=True)
+class Laplace:
+    """phi(r) = exp(-r / L), with h(r) = exp(-r / L) / (L r). It has a kink at r = 0.
+
+    The bandwidth L is a length in the metric. Raises `ValueError` unless it is positive and finite.
+    """
+
+    bandwidth: float
+
+    def __post_init__(self) -> None:
+        positive(bandwidth=self.bandwidth)
+
+    @property
+    def single_is_safe(self) -> bool:
+        return True
+
+    @checked
+    def value(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return np.exp(np.sqrt(square) * (-1 / self.bandwidth))
+
+    @checked
+    def slope(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        r = np.sqrt(square)
+        return np.exp(r * (-1 / self.bandwidth)) / (self.bandwidth * r)
+
+
+@checked
+@dataclass(frozen=True)
+class Gaussian:
+    """phi(r) = exp(-r^2 / (2 L^2)), with h(r) = phi(r) / L^2. Its matrices need double precision.
+
+    The bandwidth L is a length in the metric. Raises `ValueError` unless it is positive and finite.
+    """
+
+    bandwidth: float
+
+    def __post_init__(self) -> None:
+        positive(bandwidth=self.bandwidth)
+
+    @property
+    def single_is_safe(self) -> bool:
+        return False
+
+    @checked
+    def value(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return np.exp(square * (-0.5 / self.bandwidth**2))
+
+    @checked
+    def slope(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return self.value(square) / self.bandwidth**2
+
+
+@checked
+@dataclass(frozen=True)
+class GeneralisedLaplace:
+    """phi(r) = exp(-(r / L)^g), with h(r) = (g / L^g) r^(g - 2) phi(r). Laplace is g = 1.
+
+    A kernel for exponents g in (0, 2] only (Schoenberg). Below g = 1 its slope has no bound at r = 0.
+    Raises `ValueError` for another exponent, or a bandwidth that is not positive and finite.
+    """
+
+    bandwidth: float
+    exponent: float
+
+    def __post_init__(self) -> None:
+        positive(bandwidth=self.bandwidth)
+        if not 0 < self.exponent <= 2:
+            raise ValueError(f"exponent must lie in (0, 2], got {self.exponent}")
+
+    @property
+    def single_is_safe(self) -> bool:
+        return self.exponent <= 1
+
+    @checked
+    def value(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        return np.exp(-((square * self.bandwidth**-2) ** (self.exponent / 2)))
+
+    @checked
+    def slope(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+        scaled = square * self.bandwidth**-2
+        power = scaled ** (self.exponent / 2)
+        return (self.exponent / self.bandwidth**2) * power / scaled * np.exp(-power)
+
+
+@dataclass(frozen=True)
+class Distances:
+    """Squared distances |z_j - c_i|^2 of points (rows) and centres (columns), by one matrix product for each block.
+
+    |z|^2 + |c|^2 - 2 z . c cancels, so both should lie around the origin. What is rounding to that cancellation is
+    zero in a value, and at least that in a slope: there the kink of the kernel is rounded off over a distance that
+    the arithmetic cannot see, and points that coincide give no infinity. How much is rounding is a matter of each
+    pair, the larger of its two `floors`: one distant point blurs its own distances and no others.
+    """
+
+    left: Array
+    right: Array
+    floors: tuple[Array, Array]
+
+    @classmethod
+    def between(cls, points: Array, centres: Array) -> "Distances":
+        norms = [np.sum(z * z, axis=1, keepdims=True) for z in (points, centres)]
+        left = np.hstack([-2 * points, norms[0], np.ones_like(norms[0])])
+        right = np.hstack([centres, np.ones_like(norms[1]), norms[1]])
+        unit = np.finfo(left.dtype)
+        # the smallest normal number only serves points that lie at the origin
+        rows, columns = (np.maximum(ROUNDING * unit.eps * norm, unit.tiny) for norm in norms)
+        return cls(left, right, (rows, columns.T))
+
+    def blocks(self) -> Iterator[slice]:
+        """Consecutive rows, some at a time."""
+        for start in range(0, len(self.left), ROWS):
+            yield slice(start, min(start + ROWS, len(self.left)))
+
+    def values(self, kernel: Kernel, rows: slice, columns: int | None = None) -> Array:
+        """The kernel at a block of rows and the first columns."""
+        square = self.left[rows] @ self.right[:columns].T
+        square *= square > self._floor(rows, columns)
+        return kernel.value(square)
+
+    def slopes(self, kernel: Kernel, rows: slice) -> Array:
+        """h at a block of rows and all columns."""
+        square = self.left[rows] @ self.right.T
+        return kernel.slope(np.maximum(square, self._floor(rows), out=square))
+
+    def _floor(self, rows: slice, columns: int | None = None) -> Array:
+        """What is rounding in the squared distance of each pair."""
+        return np.maximum(self.floors[0][rows], self.floors[1][:, :columns])
+
+
+@checked
+def kernel_matrix(kernel: Kernel, x: Float[Array, "n d"], z: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """K_ij = phi(|x_i - z_j|). Raises `ValueError` for values that are not finite."""
+    finite(x=x, z=z)
+    origin = z.mean(axis=0) if len(z) else np.zeros(z.shape[1])
+    distances = Distances.between(x - origin, z - origin)
+    matrix = np.empty((len(x), len(z)), distances.left.dtype)
+    for rows in distances.blocks():
+        matrix[rows] = distances.values(kernel, rows)
+    return matrix

@@ -1,0 +1,181 @@
+"""Arithmetic modulo p as a table to be completed: pairs of numbers as data, and the structure that a metric should find.
+
+A pair (a, b) is the vector e_a + e_(p+b), so that a metric on it has four p x p blocks. Its off-diagonal block, metric[:p, p:],
+says how the first number is compared with the second, and there is the structure: circulant for sums, Hankel for
+differences, and the same for products and quotients once the numbers are in the order of powers of a primitive root.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from numpy import ndarray as Array
+from scipy.linalg import circulant
+
+from afp_utils.core.refuse import checked
+from afp_utils.rfm.metrics import circulant_residual, feature_power, hankel_residual
+
+
+@checked
+@dataclass(frozen=True)
+class Operation:
+    """An operation on numbers modulo p: its answers, and the structure that goes with it.
+
+    `reflected`: it undoes the other one, so that its blocks are Hankel and not circulant. `multiplicative`: it is the
+    other kind of arithmetic on the logarithms of numbers that are not 0, and p must be prime.
+    """
+
+    answer: Callable[[Array, Array, int], Array]
+    reflected: bool
+    multiplicative: bool
+
+    def residual(self, block: Float[Array, "q q"]) -> float:
+        """Share of a block's variance that is not of the structure, numbers (or their logarithms) being in order."""
+        return hankel_residual(block) if self.reflected else circulant_residual(block)
+
+
+def _sum(a: Array, b: Array, p: int) -> Array:
+    return (a + b) % p
+
+
+def _difference(a: Array, b: Array, p: int) -> Array:
+    return (a - b) % p
+
+
+def _product(a: Array, b: Array, p: int) -> Array:
+    return (a * b) % p
+
+
+def _quotient(a: Array, b: Array, p: int) -> Array:
+    return (a * np.array([pow(int(number), -1, p) for number in b], dtype=int)) % p
+
+
+ADD = Operation(_sum, reflected=False, multiplicative=False)
+SUBTRACT = Operation(_difference, reflected=True, multiplicative=False)
+MULTIPLY = Operation(_product, reflected=False, multiplicative=True)
+DIVIDE = Operation(_quotient, reflected=True, multiplicative=True)
+"""a / b modulo p. The second number is never 0."""
+
+
+@checked
+def table(p: int, operation: Operation) -> tuple[Float[Array, "pairs d"], Int[Array, " pairs"]]:
+    """All pairs of numbers modulo p, the first number slowest, as rows e_a + e_(p+b), and the answer to each.
+
+    There are p^2 of them, or p (p - 1) for quotients.
+
+    Raises `ValueError` for p below 2, or a p that is not prime and an operation that needs it.
+    """
+    _modulus(p, operation)
+    divided = operation.reflected and operation.multiplicative
+    a, b = (grid.ravel() for grid in np.meshgrid(np.arange(p), np.arange(int(divided), p), indexing="ij"))
+    unit = np.eye(p)
+    return np.hstack([unit[a], unit[b]]), operation.answer(a, b, p)
+
+
+@checked
+def split(pairs: int, fraction: float, *, rng: np.random.Generator) -> tuple[Int[Array, " train"], Int[Array, " test"]]:
+    """A random share of the rows for training, rounded down, and the others.
+
+    Raises `ValueError` unless both have at least one row.
+    """
+    count = int(fraction * pairs) if 0 < fraction < 1 else 0
+    if not 0 < count < pairs:
+        raise ValueError(f"fraction must leave some of {pairs} rows on either side, got {fraction}")
+    order = rng.permutation(pairs)
+    return order[:count], order[count:]
+
+
+@checked
+def primitive_root(p: int) -> int:
+    """The least g whose powers 1, g, g^2, ... are all the numbers from 1 to p - 1.
+
+    Raises `ValueError` unless p is prime.
+    """
+    if not _prime(p):
+        raise ValueError(f"p must be prime, got {p}")
+    return next(g for g in range(1, p) if len(_powers(g, p)) == p - 1)
+
+
+@checked
+def logarithmic_order(p: int) -> Int[Array, " units"]:
+    """The numbers 1 to p - 1 in the order of powers of the least primitive root, 1, g, g^2, ... modulo p.
+
+    In this order the table of products is that of sums modulo p - 1: g^i g^j = g^(i + j).
+
+    Raises `ValueError` unless p is prime.
+    """
+    return np.array(_powers(primitive_root(p), p))
+
+
+@checked
+def structured_block(metric: Float[Array, "d d"], operation: Operation) -> Float[Array, "q q"]:
+    """The off-diagonal block of a metric on pairs, in the order in which the operation's structure shows.
+
+    For products and quotients without its row and column of the number 0, which has no logarithm.
+
+    Raises `ValueError` for a metric of odd size, or one whose p is not prime where the operation needs it.
+    """
+    if len(metric) % 2:
+        raise ValueError(f"metric must have 2 p rows, got {len(metric)}")
+    p = len(metric) // 2
+    _modulus(p, operation)
+    order = _order(p, operation)
+    return metric[:p, p:][np.ix_(order, order)]
+
+
+@checked
+def structure_residual(metric: Float[Array, "d d"], operation: Operation) -> float:
+    """Share of the variance of a metric's off-diagonal block that is not the operation's structure, in [0, 1].
+
+    Raises `ValueError` as `structured_block`, or for values that are not finite.
+    """
+    return operation.residual(structured_block(metric, operation))
+
+
+@checked
+def random_metric(p: int, operation: Operation, *, rng: np.random.Generator) -> Float[Array, "d d"]:
+    """A metric with the operation's structure and nothing else, M = sqrt(S_+): nothing in it was learned.
+
+    S has I - 1 1^T / p as diagonal blocks, and off the diagonal a random circulant or Hankel block, whose entries are uniform
+    in [0, 1) less their mean, so that each row sums to 0; S_+ is its positive part. For products and quotients all
+    blocks are those of the numbers that are not 0, in logarithmic order, and the others are zero.
+
+    Raises `ValueError` for p below 3, or a p that is not prime and an operation that needs it.
+    """
+    if p < 3:
+        raise ValueError(f"p must be at least 3, got {p}")
+    _modulus(p, operation)
+    order = _order(p, operation)
+    q = len(order)
+    entries = rng.random(q)
+    block = circulant(entries - entries.mean())
+    if operation.reflected:
+        block = block[:, -np.arange(q)]
+    rows, whole = np.concatenate([order, p + order]), np.zeros((2 * p, 2 * p))
+    own = np.eye(q) - 1 / q
+    whole[np.ix_(rows, rows)] = np.block([[own, block], [block.T, own]])
+    return feature_power(whole, 0.5)
+
+
+def _order(p: int, operation: Operation) -> Array:
+    return logarithmic_order(p) if operation.multiplicative else np.arange(p)
+
+
+def _modulus(p: int, operation: Operation) -> None:
+    if p < 2:
+        raise ValueError(f"p must be at least 2, got {p}")
+    if operation.multiplicative and not _prime(p):
+        raise ValueError(f"p must be prime, got {p}")
+
+
+def _prime(p: int) -> bool:
+    return p > 1 and all(p % divisor for divisor in range(2, int(p**0.5) + 1))
+
+
+def _powers(g: int, p: int) -> list[int]:
+    """1, g, g^2, ... modulo p, until they repeat."""
+    powers = [1]
+    while (following := powers[-1] * g % p) != 1:
+        powers.append(following)
+    return powers

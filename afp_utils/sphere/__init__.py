@@ -1,0 +1,9 @@
+"""Regression on the sphere, lazy and sparse: where learning features hurts (Petrini et al. 2022).
+
+- `kernels`: `RandomFeatureMachine`, `TangentMachine`, and exponents (`predicted_exponent`, `fitted_exponent`).
+- `sparse`: `sparse_interpolant`, the limit of training with few active neurons.
+- `targets`, `harmonics`, `theory`: Gaussian fields, their spectra, and what the spectra say.
+- `images`, `deformations`: handwritten digits, and smooth deformations of them.
+
+Derived in the chapter Sparsity harm.
+"""

@@ -1,0 +1,233 @@
+"""Lazy and sparse regression on the unit sphere: points, arc-cosine kernels, their interpolants, predicted exponents.
+
+The network is one hidden layer of ReLU neurons without bias. Trained lazily it is regression with one of two kernels,
+here written out; with few active directions it is the sparse interpolant of `sphere.sparse`. Targets are in
+`targets`, harmonic analysis in `harmonics`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, eigh
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
+from scipy.special import exprel
+
+from afp_utils.core.models import Trajectory
+from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
+
+SATURATION = {"random features": 2, "tangent": 2, "sparse": 1}
+"""How often the dimension of the sphere enters the exponent of a very smooth target."""
+EXTRA = {"random features": 6, "tangent": 2, "sparse": 3}
+"""What the smoothness of kernel or neuron adds to it."""
+
+PIVOT = 1e-15
+"""Smallest pivot of a kernel matrix that is not rounding."""
+SAME = 1e-12
+"""Angle in rad up to which two directions are one."""
+
+
+@checked
+def uniform_points(n: int, dimension: int, *, rng: np.random.Generator) -> Float[Array, "{n} {dimension}"]:
+    """Independent uniform points on the unit sphere of R^d. Raises `ValueError` for n below 0 or a dimension below 2."""
+    if n < 0 or dimension < 2:
+        raise ValueError(f"n must be at least 0 and dimension at least 2, got {n} and {dimension}")
+    x = rng.normal(size=(n, dimension))
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+@checked
+def random_feature_kernel(x: Float[Array, "n d"], z: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """|x| |z| kappa_1(phi), with kappa_1 = (sin phi + (pi - phi) cos phi) / pi and phi the angle between x and z.
+
+    Twice the mean of relu(w . x) relu(w . z) over Gaussian neurons w (this book; the arc-cosine kernel of degree one):
+    the kernel of a network of which only the readout is trained. One on the diagonal of the sphere.
+    """
+    scale, phi = _lengths_and_angles(x, z)
+    return scale * (np.sin(phi) + (np.pi - phi) * np.cos(phi)) / np.pi
+
+
+@checked
+def tangent_kernel(x: Float[Array, "n d"], z: Float[Array, "m d"]) -> Float[Array, "n m"]:
+    """|x| |z| (kappa_1(phi) + cos phi kappa_0(phi)), with kappa_1 as in `random_feature_kernel`, kappa_0 = (pi - phi) / pi.
+
+    Twice the mean, over independent standard Gaussian w and u, of the inner product of parameter gradients of
+    u relu(w . x) (this book): the kernel of a wide network that is trained lazily. Two on the diagonal of the sphere.
+    """
+    scale, phi = _lengths_and_angles(x, z)
+    return scale * (np.sin(phi) + 2 * (np.pi - phi) * np.cos(phi)) / np.pi
+
+
+@dataclass(frozen=True)
+class KernelMachine:
+    """f(x) = sum_j coefficients_j K(x, points_j); its two kinds below give the kernel K and its gradient in x."""
+
+    points: Float[Array, "n d"]
+    coefficients: Float[Array, " n"]
+
+    @classmethod
+    @checked
+    def interpolate(cls, x: Float[Array, "n d"], y: Float[Array, " n"], ridge: float = 0.0) -> "KernelMachine":
+        """The function of least kernel norm through the data: (K + ridge) coefficients = y, by Cholesky.
+
+        Raises `ValueError` for values that are not finite, a negative ridge, or a matrix that is singular in double
+        precision, which it is when two points are the same or have the same direction.
+        """
+        finite(x=x, y=y)
+        nonnegative(ridge=ridge)
+        matrix = cls.kernel(x, x) + ridge * np.eye(len(x))
+        one, two, angle = _closest(x)
+        try:
+            factor = cho_factor(matrix, lower=True)
+            singular = np.diag(factor[0]).min(initial=np.inf) ** 2 < PIVOT or (ridge == 0 and angle < SAME)
+        except LinAlgError:
+            singular = True
+        if singular:
+            raise ValueError(
+                "x must hold distinct directions, so that the kernel matrix is not singular in double precision; "
+                f"the closest are points {one} and {two}, {angle:.3g} rad apart"
+            )
+        return cls(x, cho_solve(factor, y))
+
+    @classmethod
+    @checked
+    def flow(cls, x: Float[Array, "n d"], y: Float[Array, " n"], times: Float[Array, " time"]) -> Trajectory:
+        """Gradient flow of half the mean squared error: coefficients K^(-1) (1 - exp(-K t / n)) y; risk on the data.
+
+        Raises `ValueError` for values that are not finite or times that are negative or unsorted.
+        """
+        finite(x=x, y=y)
+        increasing(times=times)
+        nonnegative(times=times)
+        levels, vectors = eigh(cls.kernel(x, x))
+        projected = vectors.T @ y
+        # (1 - exp(-level t / n)) / level, which is t / n where the level is zero to rounding
+        rates = np.maximum(levels, 1e-300) * times[:, None] / len(x)
+        gains = exprel(-rates) * times[:, None] / len(x)
+        risk = np.mean((np.exp(-rates) * projected) ** 2, axis=1)
+        return Trajectory(times, risk, tuple(cls(x, vectors @ (gain * projected)) for gain in gains))
+
+    @staticmethod
+    def kernel(x: Array, z: Array) -> Array:
+        """K at all pairs of points."""
+        raise NotImplementedError
+
+    @staticmethod
+    def slopes(phi: Array) -> tuple[Array, Array]:
+        """Parts of the gradient of K(x, z) in x, along z and along |z| x / |x|, at the angle phi between x and z."""
+        raise NotImplementedError
+
+    @checked
+    def predict(self, x: Float[Array, "p d"]) -> Float[Array, " p"]:
+        return self.kernel(x, self.points) @ self.coefficients
+
+    @checked
+    def gradient(self, x: Float[Array, "p d"]) -> Float[Array, "p d"]:
+        along, radial = self.slopes(_lengths_and_angles(x, self.points)[1])
+        weights = np.linalg.norm(self.points, axis=1) * self.coefficients
+        return (along * self.coefficients) @ self.points + (radial @ weights)[:, None] * _unit(x)
+
+    @checked
+    def gram(self, x: Float[Array, "p d"]) -> Float[Array, "p p"]:
+        """The readout sees random neurons, whichever layers are trained."""
+        return random_feature_kernel(x, x)
+
+    @checked
+    def tangent(self, x: Float[Array, "p d"]) -> Float[Array, "p p"]:
+        return self.kernel(x, x)
+
+
+@checked
+@dataclass(frozen=True)
+class RandomFeatureMachine(KernelMachine):
+    """Only the readout of a wide network is trained."""
+
+    @staticmethod
+    def kernel(x: Array, z: Array) -> Array:
+        return random_feature_kernel(x, z)
+
+    @staticmethod
+    def slopes(phi: Array) -> tuple[Array, Array]:
+        return (np.pi - phi) / np.pi, np.sin(phi) / np.pi
+
+
+@checked
+@dataclass(frozen=True)
+class TangentMachine(KernelMachine):
+    """All weights of a wide network are trained, lazily."""
+
+    @staticmethod
+    def kernel(x: Array, z: Array) -> Array:
+        return tangent_kernel(x, z)
+
+    @staticmethod
+    def slopes(phi: Array) -> tuple[Array, Array]:
+        """The gradient jumps where x is parallel to z; there the mean of both sides is given."""
+        sine, cosine = np.sin(phi), np.cos(phi)
+        cosecant = np.divide(1.0, sine, out=np.zeros_like(sine), where=sine > 1e-12)
+        return (2 * (np.pi - phi) + cosine * cosecant) / np.pi, (sine - cosine**2 * cosecant) / np.pi
+
+
+@checked
+def predicted_exponent(regime: str, dimension: int, smoothness: float) -> float:
+    """beta in mean squared error ~ n^(-beta) for a target of smoothness nu on the unit sphere of R^d, without noise:
+
+        random features   min(2 nu, 2 (d-1) + 6) / (d-1)
+        tangent           min(2 nu, 2 (d-1) + 2) / (d-1)
+        sparse            min(2 nu, (d-1) + 3) / (d-1)
+
+    (recalled from petrini2022learning, derived again in this book). `math.inf` is a smoothness: the saturated value.
+
+    Raises `ValueError` for another regime, a dimension below 2 or a smoothness that is not positive.
+    """
+    if regime not in SATURATION:
+        raise ValueError(f"regime must be one of {list(SATURATION)}, got {regime!r}")
+    if dimension < 2:
+        raise ValueError(f"dimension must be at least 2, got {dimension}")
+    if not smoothness > 0:
+        raise ValueError(f"smoothness must be positive, got {smoothness}")
+    surface = dimension - 1
+    return min(2 * smoothness, SATURATION[regime] * surface + EXTRA[regime]) / surface
+
+
+@checked
+def fitted_exponent(sizes: Float[Array, " size"], errors: Float[Array, "run size"]) -> tuple[float, float]:
+    """beta of error ~ n^(-beta), fitted on logarithms in each run: mean over runs, and its standard error.
+
+    Runs, not points, are the independent unit: the points of a run share their data. So there is no error from one run.
+
+    Raises `ValueError` for fewer than two sizes or two runs, or values that are not positive.
+    """
+    positive(sizes=sizes, errors=errors)
+    runs, count = errors.shape
+    if runs < 2 or count < 2:
+        raise ValueError(f"errors must have at least 2 runs and 2 sizes, got {runs} and {count}")
+    slopes = -np.polyfit(np.log(sizes), np.log(errors).T, 1)[0]
+    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(runs))
+
+
+def _lengths_and_angles(x: Array, z: Array) -> tuple[Array, Array]:
+    """|x| |z| and the angle between x and z, exact to rounding also where they are nearly parallel (arccos is not)."""
+    scale = np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(z, axis=1))
+    x, z = _unit(x), _unit(z)
+    half = cdist(x, z)
+    np.arctan2(half, cdist(x, -z), out=half)  # in place: large matrices are made of many arrays of their size
+    return scale, 2 * half
+
+
+def _unit(x: Array) -> Array:
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.divide(x, length, out=np.zeros_like(x), where=length > 0)
+
+
+def _closest(x: Array) -> tuple[int, int, float]:
+    """The two points with the smallest angle between them, and that angle."""
+    if len(x) < 2:
+        return 0, 0, np.inf
+    distance, neighbour = KDTree(_unit(x)).query(_unit(x), k=2)
+    one = int(np.argmin(distance[:, 1]))
+    two = int(neighbour[one, 1] if neighbour[one, 1] != one else neighbour[one, 0])
+    return one, two, 2 * math.asin(min(float(distance[one, 1]) / 2, 1.0))

@@ -1,0 +1,455 @@
+"""The tool that runs chapters, on a small book of its own: quoting, generated cells, what is out of date, failed runs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from afp_utils.book import notebooks
+from afp_utils.book.notebooks import ChapterError, foundations
+from tests.helpers import ENTRY
+
+ROOT = Path(__file__).parents[2]
+EXERCISE = """
+from afp_utils.book.exercises import exercise, expect
+
+@exercise(minutes=5, hint="Divide.", worked="By two.")
+def half(x):
+    '''Half of `x`.
+
+    What is it?
+    '''
+    return x / 2
+
+@half.checker
+def _(answer):
+    expect(answer(3.0) == 1.5, "half of 3 is 1.5")
+"""
+DRAFT = """\
+# %% [markdown]
+# # Small
+#
+# It is <!--=share-->?<!--/--> of it, measured <!--=claim:small-->?<!--/-->, in <!--=seconds-->?<!--/--> s.
+
+# %% afp={"setup": true}
+
+# %%
+import numpy as np
+
+from afp_utils.book import claims
+from afp_utils.core.models import white
+from afp_utils.language import exercises_small as exercises
+
+points = white(np.eye(3, 2) + 1)
+claims.numbers(share=f"{1 / 3:.2f}")
+
+# %%
+claims.check("small", points[0, 0] * 0 + 0.25)
+
+# %% afp={"exercise": "half"}
+"""
+
+
+class Book:
+    """A copy of the package and the tool with one small chapter."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        shutil.copytree(ROOT / "afp_utils", root / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
+        for folder in ("chapters", "drafts"):
+            (root / folder).mkdir()
+        shutil.copy(ROOT / "_config.yml", root)
+        (root / "afp_utils" / "language" / "exercises_small.py").write_text(EXERCISE)
+        (root / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY)
+        (root / "_toc.yml").write_text("root: chapters/small\n")
+        self.draft = root / "drafts" / "small.py"
+        self.draft.write_text(DRAFT)
+        self.notebook = root / "chapters" / "small.ipynb"
+
+    def python(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(self.root)} | variables
+        return subprocess.run(
+            [sys.executable, *command], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+        )
+
+    def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "afp_utils.book.run", *arguments, **variables)
+
+    def current(self, **variables: str) -> bool:
+        answer = self.python(
+            "-c", "from afp_utils.book import notebooks; print(notebooks.current('small'))", **variables
+        )
+        assert answer.returncode == 0, answer.stderr
+        return answer.stdout == "True\n"
+
+    def read(self) -> nbformat.NotebookNode:
+        return nbformat.read(self.notebook, 4)
+
+    def write(self, notebook: nbformat.NotebookNode) -> None:
+        nbformat.write(notebook, self.notebook)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Book:
+    book = Book(tmp_path_factory.mktemp("book"))
+    result = book.tool("take", "small")
+    assert result.returncode == 0, result.stderr
+    return book
+
+
+@pytest.fixture
+def book(made: Book, tmp_path: Path) -> Book:
+    """The book as it was made, however the last test left it."""
+    copy = object.__new__(Book)
+    copy.root = tmp_path / "copy"
+    shutil.copytree(made.root, copy.root)
+    copy.draft, copy.notebook = copy.root / "drafts" / "small.py", copy.root / "chapters" / "small.ipynb"
+    return copy
+
+
+def rewrite(book: Book, old: str, new: str) -> None:
+    """Edit the draft."""
+    assert old in book.draft.read_text()
+    book.draft.write_text(book.draft.read_text().replace(old, new))
+
+
+def test_numbers_are_put_into_the_prose(book: Book) -> None:
+    text = book.read().cells[0].source
+    seconds = book.read().metadata.afp.measured.seconds
+    assert text.endswith(
+        f"It is <!--=share-->0.33<!--/--> of it, measured <!--=claim:small-->0.25<!--/-->, "
+        f"in <!--=seconds-->{seconds}<!--/--> s."
+    )
+
+
+def test_unknown_number_is_refused(book: Book) -> None:
+    rewrite(book, "=share-->0.33", "=unknown-->?")
+    before = book.notebook.read_bytes()
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "unknown" in result.stderr
+    assert book.notebook.read_bytes() == before
+
+
+def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
+    cells = book.read().cells
+    marks = [" ".join(sorted(cell.metadata.get("afp", {}))) for cell in cells]
+    assert marks == ["", "made setup", "", "calls", *["exercise made"] * 4]
+    assert "git+https://github.com/afp-book/afp-book" in cells[1].source
+    assert "your code here" in cells[5].source
+    assert "Divide." in cells[6].source
+    assert "return x / 2" in cells[7].source
+    assert [cell.id for cell in cells] == [f"c{i:03d}" for i in range(len(cells))]
+
+
+def test_a_second_run_stores_the_same_bytes(book: Book) -> None:
+    before = book.notebook.read_bytes()
+    assert book.tool("run", "small").returncode == 0
+    assert book.notebook.read_bytes() == before
+
+
+def test_what_is_current_is_not_run_again(book: Book) -> None:
+    assert book.current()
+    result = book.tool("run", "--changed")
+    assert "small  " not in result.stdout
+    assert result.returncode == 0
+
+
+def change(book: Book, file: str, old: str, new: str) -> None:
+    text = (book.root / file).read_text()
+    assert old in text
+    (book.root / file).write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/core/models.py", "x.T @ x", "x.T @ (x + 0)"),  # imported by the chapter
+        ("afp_utils/core/refuse.py", "np.any(bad)", "np.any([bad])"),  # imported by what it imports
+        ("afp_utils/language/exercises_small.py", "return x / 2", "return 0.5 * x"),  # its exercises
+        ("_config.yml", "afp-book/afp-book", "someone/afp-book"),  # the set-up cell
+    ],
+)
+def test_a_chapter_runs_again_where_a_result_may_differ(book: Book, file: str, old: str, new: str) -> None:
+    change(book, file, old, new)
+    assert not book.current()
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert " s " in result.stdout, "it ran"
+    assert book.current()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/language/exercises_small.py", "Divide.", "Halve."),
+        ("afp_utils/language/exercises_small.py", "Half of `x`.", "One half of `x`."),
+        ("afp_utils/language/claims-small.toml", "0.01", "0.02"),
+        ("chapters/small.ipynb", "of it, measured", "of all, measured"),
+    ],
+)
+def test_a_chapter_does_not_run_again_for_words_and_tolerances(book: Book, file: str, old: str, new: str) -> None:
+    count = book.read().cells[3].execution_count
+    change(book, file, old, new)
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert " s " not in result.stdout, "it did not run"
+    assert new.strip('"') in book.notebook.read_text() or "0.02" in book.notebook.read_text()
+    assert book.read().cells[3].execution_count == count
+    assert book.current()
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("afp_utils/core/models.py", "import numpy as np", "import numpy as np  # changed"),
+        ("afp_utils/__init__.py", '__version__ = "', '__version__ = "1'),
+    ],
+)
+def test_comments_docstrings_and_versions_change_nothing(book: Book, file: str, old: str, new: str) -> None:
+    change(book, file, old, new)
+    assert book.current()
+
+
+def test_a_changed_tolerance_is_decided_from_the_stored_value(book: Book) -> None:
+    change(book, "afp_utils/language/claims-small.toml", "near = 0.25", "near = 0.27")
+    before = book.notebook.read_bytes()
+    result = book.tool("run", "--changed")
+    assert result.returncode != 0
+    assert result.stderr == "chapters: small, cell c003: claim small fails\nmeasured 0.25\nexpected 0.27 ± 0.01\n"
+    assert book.notebook.read_bytes() == before
+
+
+def test_a_change_elsewhere_does_not(book: Book) -> None:
+    (book.root / "afp_utils" / "core" / "plots.py").write_text("LEVEL = 1\n")
+    assert book.current()
+
+
+@pytest.mark.parametrize(("old", "new"), [("0.33<", "0.34<"), ("1 / 3", "1 / 4"), ("return x / 2", "return x / 3")])
+def test_an_altered_notebook_is_out_of_date(book: Book, old: str, new: str) -> None:
+    text = book.notebook.read_text()
+    assert old in text
+    book.notebook.write_text(text.replace(old, new))
+    assert not book.current()
+
+
+def test_a_fork_has_its_own_address(book: Book) -> None:
+    fork = "https://github.com/someone/else"
+    assert not book.current(AFP_REPOSITORY=fork)
+    assert book.tool("run", "small", AFP_REPOSITORY=fork).returncode == 0
+    assert f"git+{fork}" in book.read().cells[1].source
+    assert book.current(AFP_REPOSITORY=fork)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("1 / 0", "ZeroDivisionError"),
+        ('claims.check("small", 0.3)', "claim small fails\nmeasured 0.3\nexpected 0.25 ± 0.01\n"),
+        ('claims.check("small", 0.25)', "claim small is checked twice"),
+        ("import os; os._exit(1)", "Kernel died"),
+        ("import sys; print(1, file=sys.stderr)", "stderr"),
+    ],
+)
+def test_a_failed_run_leaves_the_old_notebook(book: Book, code: str, said: str) -> None:
+    notebook = book.read()
+    notebook.cells[3].source += f"\n{code}"
+    book.write(notebook)
+    before = book.notebook.read_bytes()
+    result = book.tool("run", "small")
+    assert result.returncode != 0
+    assert said in result.stderr
+    assert "small" in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert sorted(path.name for path in (book.root / "chapters").iterdir()) == ["small.ipynb"]
+
+
+def test_a_chapter_without_set_up_cell_is_refused(book: Book) -> None:
+    rewrite(book, '# %% afp={"setup": true}\n', "")
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "small must have a set-up cell" in result.stderr
+
+
+@pytest.mark.parametrize("action", ["run", "draft", "take", "measure"])
+def test_unknown_chapter_is_refused_by_name(book: Book, action: str) -> None:
+    result = book.tool(action, "smalls")
+    assert result.returncode != 0
+    assert "'small'" in result.stderr
+    assert "'smalls'" in result.stderr
+
+
+def test_draft_and_take_lose_nothing(book: Book) -> None:
+    before = book.read()
+    assert book.tool("draft", "small").returncode == 0
+    assert book.tool("take", "small").returncode == 0
+    assert book.read() == before
+
+
+# ---- what a claim rests on ----
+
+
+def test_the_functions_that_a_value_comes_from_are_recorded(book: Book) -> None:
+    assert book.read().cells[3].metadata.afp.calls == ["trajectory.white"]
+    assert "white" not in book.read().cells[3].source
+
+
+def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
+    assert book.tool("draft", "small").returncode == 0
+    assert "calls" not in book.draft.read_text()
+
+
+def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
+    result = book.tool("carries", "trajectory.white")
+    assert result.stdout == "trajectory.white: small (small): A quarter.\n"
+    result = book.tool("carries", "trajectory.grey")
+    assert result.returncode != 0
+    assert (
+        "FUNCTION must be one that a claim rests on, among ['trajectory.white'], got 'trajectory.grey'" in result.stderr
+    )
+
+
+def test_a_cell_rests_on_the_cells_its_names_come_from() -> None:
+    cells = [
+        "import numpy as np\nfrom afp_utils.book import claims",
+        "x = np.ones(3)\nlist_ = []",
+        "for i in range(3):\n    list_.append(x)",  # changes list_, so whoever uses it needs this cell
+        "x = 2\nclaims.check('a', x)",  # binds x anew: needs neither cell above
+        "def f(a):\n    return a + x",
+        "claims.check('b', f(1))",  # uses claims, which no cell changed
+        "print(list_)",
+        "x[0] = f(2)",
+    ]
+    assert foundations(cells) == [{0}, {0, 1}, {0, 1, 2}, {0, 3}, {0, 3, 4}, {0, 3, 4, 5}, {0, 1, 2, 6}, {0, 3, 4, 7}]
+
+
+# ---- nobody's words are lost ----
+
+
+def edit(book: Book, index: int, text: str) -> None:
+    notebook = book.read()
+    notebook.cells[index].source += text
+    book.write(notebook)
+
+
+@pytest.mark.parametrize("arguments", [["run", "small"], ["run", "--changed"]])
+def test_an_answer_in_a_generated_cell_is_not_overwritten(book: Book, arguments: list[str]) -> None:
+    edit(book, 5, "\n# my answer")
+    before = book.notebook.read_bytes()
+    result = book.tool(*arguments)
+    assert result.returncode != 0
+    assert "small: cells c005 are generated, and somebody has written in them." in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert book.tool(*arguments, "--force").returncode == 0
+    assert "my answer" not in book.notebook.read_text()
+
+
+def test_a_draft_with_words_of_its_own_is_not_overwritten(book: Book) -> None:
+    text = book.draft.read_text().replace("# # Small", "# # Small but mine")
+    book.draft.write_text(text)
+    result = book.tool("draft", "small")
+    assert result.returncode != 0
+    assert "drafts/small.py has changes that small.ipynb has not" in result.stderr
+    assert book.draft.read_text() == text
+    assert book.tool("draft", "small", "--force").returncode == 0
+    assert "mine" not in book.draft.read_text()
+
+
+def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
+    edit(book, 0, "\n\nNewer words.")
+    before = book.notebook.read_bytes()
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "small.ipynb has changes that drafts/small.py has not seen" in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert book.tool("draft", "small").returncode == 0  # the draft had nothing of its own
+    assert "Newer words." in book.draft.read_text()
+
+
+def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
+    mark = '# %% afp={"exercise": "half"}'
+    assert mark in book.draft.read_text()
+    book.draft.write_text(book.draft.read_text().replace(mark, f"{mark}\nx = 1"))
+    result = book.tool("take", "small")
+    assert result.returncode != 0
+    assert "is generated and must be empty" in result.stderr
+
+
+def test_prose_goes_from_a_draft_to_the_chapter_and_back_without_a_run(book: Book) -> None:
+    assert book.tool("draft", "small").returncode == 0
+    book.draft.write_text(book.draft.read_text().replace("# # Small", "# # Smaller"))
+    result = book.tool("take", "small")
+    assert result.returncode == 0, result.stderr
+    assert "no need to run" in result.stdout
+    assert book.read().cells[0].source.startswith("# Smaller")
+    assert book.current()
+    assert book.tool("draft", "small").returncode == 0
+    assert "# # Smaller" in book.draft.read_text()
+
+
+def test_take_and_draft_want_a_name(book: Book) -> None:
+    for action in ("take", "draft"):
+        result = book.tool(action)
+        assert result.returncode != 0
+        assert f"{action} needs the name of a CHAPTER, among ['small']" in result.stderr
+
+
+def test_a_strange_notebook_is_left_alone(book: Book) -> None:
+    stranger = book.root / "chapters" / "Untitled.ipynb"
+    stranger.write_text("not even JSON")
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert "not in _toc.yml, left alone: Untitled" in result.stdout
+    assert stranger.read_text() == "not even JSON"
+
+
+@pytest.mark.parametrize("text", ["", "<<<<<<< ours", '{"cells": 3}', "[]"])
+def test_an_unreadable_notebook_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "small.ipynb"
+    file.write_text(text)
+    with pytest.raises(ChapterError, match=r"^small.ipynb must be a notebook of format 4, got: ."):
+        notebooks.read(file)
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("%time 1", "small, cell c000: must be plain Python without magics, got:\n%time 1"),
+        ("!ls", "small, cell c000: must be plain Python without magics, got:\n!ls"),
+        ("x = 1\nx +", "small, cell c000, line 2: invalid syntax"),
+    ],
+)
+def test_a_cell_that_is_not_plain_python_is_refused_before_it_runs(code: str, said: str) -> None:
+    cell = nbformat.v4.new_code_cell(code, id="c000")
+    with pytest.raises(ChapterError) as refused:
+        notebooks.refuse_magics(nbformat.v4.new_notebook(cells=[cell]), "small")
+    assert str(refused.value) == said
+
+
+def test_one_dead_kernel_does_not_stop_the_others(book: Book) -> None:
+    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/dead\n")
+    notebook = book.read()
+    notebook.cells = [cell for cell in notebook.cells if "exercise" not in cell.metadata.get("afp", {})][:2]
+    notebook.cells[0].source = "# Dead"
+    notebook.cells.append(nbformat.v4.new_code_cell("import os\nos._exit(1)"))
+    nbformat.write(notebook, book.root / "chapters" / "dead.ipynb")
+    change(book, "afp_utils/core/models.py", "x.T @ x", "x.T @ (x + 0)")
+    result = book.tool("run")
+    assert result.returncode != 0
+    assert "dead, cell c002: Kernel died" in result.stderr
+    assert book.current()
+
+
+def test_two_can_store_at_once(book: Book) -> None:
+    """Each writes to a file of its own before it replaces the notebook."""
+    start = "from afp_utils.book import notebooks; n = notebooks.read(notebooks.path('small'))"
+    code = f"{start}\nfor _ in range(150): notebooks.write(n, notebooks.path('small'))"
+    environment = os.environ | {"PYTHONPATH": str(book.root)}
+    both = [subprocess.Popen([sys.executable, "-c", code], cwd=book.root, env=environment) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    assert book.current()
+    assert [path.name for path in (book.root / "chapters").iterdir()] == ["small.ipynb"]
