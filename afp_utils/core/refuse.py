@@ -3,25 +3,34 @@
     @checked
     def power(x: Annotated[Float[Array, "n d"], FINITE], rate: Positive, steps: Count = 1) -> Float[Array, " n"]: ...
 
-Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and lists of them are taken for what they are.
-What does not fit raises an error of one line that names the argument, the rule and the value: `TypeError` for a type or
-a shape, `ValueError` for a rule.
+Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and lists of them are taken for what
+they are. What does not fit raises an error of one line that names the argument, the rule and the value: `TypeError` for
+a type or a shape, `ValueError` for a rule.
 """
 
 import functools
 import inspect
+import io
+import re
+import reprlib
 import types
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
-from beartype import beartype
-from jaxtyping import AbstractArray, Float, TypeCheckError, jaxtyped
+from beartype import BeartypeConf, beartype
+from beartype.roar import BeartypeCallHintParamViolation
+from jaxtyping import AbstractArray, Bool, Float, Int, jaxtyped, print_bindings
 from numpy import ndarray as Array
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
+Read = Callable[[str, Any], Any]
+"""How the value of a named argument is read as its annotation declares."""
+PLAIN = BeartypeConf(is_color=False)
+"""Messages without the codes that colour a terminal."""
 
 
 @dataclass(frozen=True)
@@ -41,16 +50,16 @@ def inside(low: float, high: float) -> Rule:
     return Rule(f"in [{low}, {high}]", lambda value: (low <= value) & (value <= high))
 
 
-def _increases(value: Array) -> Array:
-    # the first of a sequence has nothing before it, but must be a number
-    return np.concatenate([~np.isnan(value[:1]), np.diff(value) > 0])
+def _increases(value: Any) -> Any:
+    # no difference is formed: that of two infinities is none, and the first number has none, but must be one
+    return np.ndim(value) == 0 or np.concatenate([~np.isnan(value[:1]), value[1:] > value[:-1]])
 
 
 FINITE = Rule("finite", np.isfinite)
-POSITIVE = Rule("positive and finite", lambda value: np.isfinite(value) & (value > 0))
-NONNEGATIVE = Rule("non-negative and finite", lambda value: np.isfinite(value) & (value >= 0))
+POSITIVE = Rule("positive and finite", lambda value: (value > 0) & (value < np.inf))
+NONNEGATIVE = Rule("non-negative and finite", lambda value: (value >= 0) & (value < np.inf))
 INCREASING = Rule("strictly increasing", _increases)
-SOME = Rule("not empty", lambda value: np.size(value) > 0)
+SOME = Rule("not empty", lambda value: value.size > 0 if isinstance(value, np.ndarray) else len(value) > 0)
 
 Finite = Annotated[float, FINITE]
 Positive = Annotated[float, POSITIVE]
@@ -65,125 +74,242 @@ def require(rule: Rule, **arguments: Any) -> None:
     """Refuse a value that breaks a rule which no annotation can hold, such as one between two arguments.
 
     Raises `ValueError` that names the argument, the rule and the first number that breaks it.
+
+    >>> require(at_least(1), steps=[3, 0])
+    Traceback (most recent call last):
+    ValueError: steps must be at least 1, got 0 at index 1
     """
     for name, value in arguments.items():
-        numbers = np.asarray(value)
-        with np.errstate(invalid="ignore"):  # comparisons with NaN are false, as they should be
-            bad = ~np.asarray(rule.fits(numbers), dtype=bool)
-        if bad.any():
-            where = tuple(int(i) for i in np.argwhere(bad)[0])
-            place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
-            raise ValueError(f"{name} must be {rule.words}, got {numbers[where]}{place}")
+        _require(rule, name, value)
+
+
+def _require(rule: Rule, name: str, value: Any) -> None:
+    if isinstance(value, list | tuple) and rule is not SOME:
+        if not all(isinstance(item, Real) for item in value):  # arrays of several lengths, say
+            for i, item in enumerate(value):
+                _require(rule, f"{name}[{i}]", item)
+            return
+        value = np.asarray(value)
+    fits = rule.fits(value)
+    if fits is True or (fits is not False and fits.all()):
+        return
+    numbers, bad = np.asarray(value), ~np.asarray(fits, dtype=bool)
+    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
+    raise ValueError(f"{name} must be {rule.words}, got {numbers[where]}{place}")
 
 
 def checked(thing: Thing) -> Thing:
-    """Decorator of every public function and dataclass: at each call, numbers are taken as declared, then refused or not."""
+    """Decorator of every public function and dataclass: at each call, numbers are read as declared, or refused.
+
+    All that an annotation says is looked up once, here; a call of three arguments costs about as much as the
+    isinstance checks of its arrays.
+    """
     if isinstance(thing, type):
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
-    typed, signature = jaxtyped(thing, typechecker=beartype), inspect.signature(thing)
-    hints = {name: parameter.annotation for name, parameter in signature.parameters.items()}
-    hints = {name: hint for name, hint in hints.items() if hint is not inspect.Parameter.empty}
+    typed: Callable[..., Any] = beartype(conf=PLAIN)(thing)
+    hints = {name: parameter.annotation for name, parameter in inspect.signature(thing).parameters.items()}
+    if any("{" in str(hint) for hint in thing.__annotations__.values()):  # sizes that arguments hold: "{n} d"
+        typed = jaxtyped(typed, typechecker=None)
+    reads = {name: _reader(hint) or _as_it_is for name, hint in hints.items()}
+    in_order = tuple(reads.items())
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        given = bound.arguments
-        for name in hints.keys() & given.keys():
-            given[name] = _taken(given[name], hints[name])
-        for name in hints.keys() & given.keys():
-            for rule in _rules(hints[name], given[name]):
-                require(rule, **{name: given[name]})
-        try:
-            return typed(*bound.args, **bound.kwargs)
-        except TypeCheckError as error:
-            raise TypeError(_in_one_line(error, hints)) from None
+        # zip stops at the last known argument: one more reaches Python, which says what is wrong with it
+        taken = [read(name, value) for (name, read), value in zip(in_order, args)]
+        named = {name: reads.get(name, _as_it_is)(name, value) for name, value in kwargs.items()}
+        with jaxtyped("context"):
+            try:
+                return typed(*taken, *args[len(taken) :], **named)
+            except BeartypeCallHintParamViolation as error:
+                said, sizes = error, _sizes()
+        given = dict(zip(reads, taken)) | named
+        raise TypeError(_in_one_line(said, given, hints, sizes))
 
     return call  # type: ignore[return-value]
 
 
-def _taken(value: Any, hint: Any) -> Any:
-    """A number, or numbers, in the type that the annotation declares; anything else as it is."""
+# ---- reading a value ----
+
+
+def _as_it_is(_: str, value: Any) -> Any:
+    return value
+
+
+def _reader(hint: Any) -> Read | None:
+    """The function that reads a value as `hint` declares; None if there is nothing to read or to test."""
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        return _taken(value, parts[0])
+        return _ruled(parts[0], [rule for rule in parts[1:] if isinstance(rule, Rule)])
     if origin in (Union, types.UnionType):
-        fits = [taken for part in parts if _is(taken := _taken(value, part), part)]
-        return fits[0] if fits else value
-    if origin in (tuple, list, Sequence) and isinstance(value, list | tuple | np.ndarray):
-        each = parts if origin is tuple and parts[-1] is not Ellipsis else parts[:1] * len(value)
-        taken = [_taken(one, part) for one, part in zip(value, each)]
-        return value if len(each) != len(value) else tuple(taken) if origin is tuple else taken
-    if isinstance(hint, type) and issubclass(hint, AbstractArray):
-        return _array(value, hint)
-    if hint in (float, int, bool):
-        return _number(value, hint)
+        return _first_that_fits(parts)
+    if origin in (tuple, list, Sequence):
+        return _items(origin, parts)
+    if isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray):
+        return _array(hint)
+    return _number(hint) if hint in (float, int, bool) else None
+
+
+def _ruled(hint: Any, rules: list[Rule]) -> Read:
+    read, fits = _reader(hint) or _as_it_is, _kind(hint)
+
+    def ruled(name: str, value: Any) -> Any:
+        value = read(name, value)
+        if fits(value):  # anything else is refused for its type
+            for rule in rules:
+                _require(rule, name, value)
+        return value
+
+    return ruled
+
+
+def _first_that_fits(parts: Sequence[Any]) -> Read:
+    options = [(_reader(part) or _as_it_is, _kind(part)) for part in parts]
+
+    def first(name: str, value: Any) -> Any:
+        for read, fits in options:
+            taken = read(name, value)
+            if fits(taken):
+                return taken
+        return value
+
+    return first
+
+
+def _items(origin: Any, parts: Sequence[Any]) -> Read:
+    several = origin is not tuple or parts[-1:] == (Ellipsis,)
+    reads = [_reader(part) or _as_it_is for part in (parts[:1] if several else parts)]
+
+    def items(name: str, value: Any) -> Any:
+        if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and value.ndim == 0):
+            return value
+        each = reads * len(value) if several else reads
+        if len(each) != len(value):
+            return value
+        taken = [read(f"{name}[{i}]", item) for i, (read, item) in enumerate(zip(each, value))]
+        return tuple(taken) if origin is tuple or (isinstance(value, tuple) and origin is not list) else taken
+
+    return items
+
+
+def _number(kind: type) -> Read:
+    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: (np.bool_,)}[kind]
+
+    def number(_: str, value: Any) -> Any:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value[()]
+        if isinstance(value, wanted):
+            with suppress(OverflowError):  # an integer beyond the largest float
+                return kind(value)
+        return value
+
+    return number
+
+
+def _array(hint: Any) -> Read:
+    """Lists and what NumPy can read as arrays; integers and truth values in the declared precision."""
+    declared = [name for name in ("int64", "float64") if name in hint.dtypes]
+    kinds = {"b": "bool", "i": "int64", "u": "uint64"}
+    into = {kind: declared[0] for kind, name in kinds.items() if declared and name not in hint.dtypes}
+
+    def array(_: str, value: Any) -> Any:
+        if not isinstance(value, np.ndarray):
+            value = _as_array(value)
+            if not isinstance(value, np.ndarray):
+                return value
+        wanted = into.get(value.dtype.kind)
+        return value.astype(wanted) if wanted else value
+
+    return array
+
+
+def _as_array(value: Any) -> Any:
+    if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+        with suppress(TypeError, ValueError, RuntimeError):  # rows of different lengths, a tensor with a gradient
+            array = np.asarray(value)
+            return array if array.dtype.kind in "biufc" else value
     return value
 
 
-def _is(value: Any, hint: Any) -> bool:
-    """Whether a value is of the kind that one part of a union declares (its items and shape are checked later)."""
+def _kind(hint: Any) -> Callable[[Any], bool]:
+    """Test for a value of the declared kind; the types of its items and its sizes are checked later."""
     hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     kind = get_origin(hint) or hint
-    return value is None if kind in (None, type(None)) else isinstance(kind, type) and isinstance(value, kind)
+    if not isinstance(kind, type):
+        return lambda _: False
+    if not issubclass(kind, AbstractArray):
+        return lambda value: isinstance(value, kind)
+    array, ndim = kind.array_type, len(kind.dims)
+    if kind.index_variadic is not None:
+        return lambda value: isinstance(value, array)
+    return lambda value: isinstance(value, array) and value.ndim == ndim
 
 
-def _number(value: Any, kind: type) -> Any:
-    value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
-    if isinstance(value, kind):
-        return value
-    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: np.bool_}[kind]
-    return kind(value) if isinstance(value, wanted) else value
+# ---- saying what does not fit ----
 
 
-def _array(value: Any, hint: Any) -> Any:
-    """Lists and what NumPy can read as arrays; integers and truth values in the declared precision."""
-    if not issubclass(hint.array_type, np.ndarray):
-        return value
-    if not isinstance(value, np.ndarray):
-        if not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
-            return value
-        try:
-            array = np.asarray(value)
-        except (TypeError, ValueError):  # rows of different lengths, a tensor with a gradient
-            return value
-        value = array if array.dtype.kind in "biufc" else value
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biu" and value.dtype.name not in hint.dtypes:
-        kinds = [kind for kind in ("int64", "float64") if kind in hint.dtypes]
-        value = value.astype(kinds[0]) if kinds and (kinds[0] != "int64" or value.dtype.kind in "bu") else value
-    return value
+def _sizes() -> dict[str, str]:
+    """The sizes of the axes that the arguments checked so far have fixed, by name."""
+    with redirect_stdout(io.StringIO()) as said:
+        print_bindings()  # type: ignore[no-untyped-call]
+    return dict(line.split("=", 1) for line in said.getvalue().splitlines() if "=" in line)
 
 
-def _rules(hint: Any, value: Any) -> list[Rule]:
-    """The rules that an annotation declares for a value; none for what is no number: its type is refused later."""
+def _in_one_line(error: Exception, given: dict[str, Any], hints: dict[str, Any], sizes: dict[str, str]) -> str:
+    found = re.search(r"parameter (\w+)=", str(error))
+    if not found or found[1] not in given:
+        return " ".join(str(error).split())
+    name = found[1]
+    return f"{name} must be {_in_words(hints[name], sizes)}, got {_shown(given[name])}"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, np.generic):
+        return f"{_named(type(value))} {value}"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    return " ".join(f"{_named(type(value))} {reprlib.repr(value)}".split())
+
+
+def _named(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'AEIOaeio' else 'a'} {kind.__name__}"
+
+
+WORDS: dict[Any, str] = {
+    float: "a number",
+    int: "an integer",
+    bool: "True or False",
+    str: "a string",
+    type(None): "None",
+}
+KINDS: dict[Any, str] = {Float: "floats", Int: "integers", Bool: "truth values"}
+
+
+def _in_words(hint: Any, sizes: dict[str, str]) -> str:
     origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _in_words(parts[0], sizes)
     if origin in (Union, types.UnionType):
-        return [rule for part in parts if _is(value, part) for rule in _rules(part, value)]
-    if origin is not Annotated or not isinstance(value, Real | np.ndarray | Sequence) or isinstance(value, str):
-        return []
-    return [rule for rule in parts[1:] if isinstance(rule, Rule)]
-
-
-def _in_one_line(error: TypeCheckError, hints: dict[str, Any]) -> str:
-    """What jaxtyping says in a dozen lines. An error in a result is a fault of the function, and keeps them all."""
-    said = str(error.__cause__).strip().splitlines()
-    if not said or "parameter '" not in said[0]:
-        return str(error)
-    name = said[0].split("'")[1]
-    value = said[1].removeprefix("Actual value: ").removesuffix("(numpy)")
-    sizes = str(error).partition("are as follows.\n")[2].split()
-    wanted = _in_words(hints[name])
-    known = f" with {', '.join(sizes)}" if sizes and "Array" in wanted else ""
-    return f"{name} must be {wanted}{known}, got {value}"
-
-
-def _in_words(hint: Any) -> str:
-    if get_origin(hint) is Annotated:
-        return _in_words(get_args(hint)[0])
-    if get_origin(hint) in (Union, types.UnionType):
-        return " or ".join(_in_words(part) for part in get_args(hint))
-    words = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
-    return words.replace("jaxtyping.", "").replace("ndarray", "Array").replace("NoneType", "None")
+        return " or ".join(_in_words(part, sizes) for part in parts)
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin in (tuple, list, Sequence):
+        each = [_in_words(part, sizes) for part in parts if part is not Ellipsis]
+        several = origin is not tuple or Ellipsis in parts
+        return f"a {origin.__name__.lower()} of " + (f"items, each {each[0]}" if several else ", ".join(each))
+    if isinstance(hint, type) and issubclass(hint, AbstractArray):
+        axes = [f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in hint.dim_str.replace("*", "").split()]
+        kind = "an array" if hint.array_type is Array else _named(hint.array_type)
+        return f"{kind} of {KINDS.get(hint.dtype, hint.dtype.__name__)} of shape ({', '.join(axes)})"
+    if origin is Callable:
+        return "a function"
+    return WORDS.get(hint) or (_named(hint) if isinstance(hint, type) else str(hint))
 
 
 # ---- names that the rooms still use ----
