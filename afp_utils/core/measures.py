@@ -4,21 +4,26 @@ A measure sees only answers on the probe, never the mechanism that gave them, so
 """
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
 from afp_utils.core.models import Observation
-from afp_utils.core.refuse import checked, finite, nonnegative
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, NonNegative, Rule, checked
 
 ROUNDING = 1e-12
 """What rounding can make of zero, relative to the largest: a gap between eigenvalues, an eigenvalue, a gradient."""
 
+Threshold = Annotated[float, Rule("in (0, 1]", lambda value: (value > 0) & (value <= 1))]
+
 
 @checked
 def feature_error_measure(
-    eigenvalues: Float[Array, " feature"], coefficients: Float[Array, " feature"], noise: float
+    eigenvalues: Annotated[Float[Array, " feature"], NONNEGATIVE],
+    coefficients: Annotated[Float[Array, " feature"], FINITE],
+    noise: NonNegative,
 ) -> float:
     """Error of the best cut of the features, ordered by eigenvalue (the book's working definition).
 
@@ -30,12 +35,12 @@ def feature_error_measure(
     the variance of one estimated coefficient. The result has the units of a squared coefficient and depends on the
     eigenvalues through their order alone.
 
-    Raises `ValueError` for a negative eigenvalue or noise, or a value that is not finite.
+    >>> round(feature_error_measure([4, 3, 2, 1], [0.1, 1, 0.05, 0.5], noise=0.04), 3)  # keeps all four
+    0.16
     """
-    nonnegative(eigenvalues=eigenvalues, noise=noise)
-    finite(coefficients=coefficients)
     order = np.argsort(-eigenvalues, kind="stable")
     level, energy = eigenvalues[order], coefficients[order] ** 2
+    # summed from the smallest eigenvalue up, not subtracted from the whole: what is missed may be tiny
     missed = np.append(np.cumsum(energy[::-1])[::-1], 0.0)  # energy outside the first m features, m = 0..all
     error = missed + noise * np.arange(len(missed))
     below = np.append(level, 0.0)  # the first level left out by keeping m features
@@ -83,42 +88,33 @@ def ntk_drift(seen: Observation) -> Float[Array, "run time"]:
 
 
 @checked
-def consensus(seen: Observation, rank: int, threshold: float = 0.9) -> Float[Array, "run time"]:
+def consensus(seen: Observation, rank: Count, threshold: Threshold = 0.9) -> Float[Array, "run time"]:
     """Share of a run's leading features that another run has too, averaged over the other runs. In [0, 1].
 
     The leading features of a run span the eigenvectors of its Gram matrix down to the `rank`-th eigenvalue, ties
     included, null directions not. Two runs share as many features as their leading subspaces have principal angles
     with squared cosine at least `threshold`; the share is relative to the larger subspace, and 1 if both are empty.
 
-    Raises `ValueError` for fewer than two runs, a rank below 1 or above n, or a threshold outside (0, 1].
+    Raises `ValueError` for fewer than two runs or a rank above n.
     """
     runs, times, n, _ = seen.gram.shape
     if runs < 2:
         raise ValueError(f"seen must hold at least 2 runs to compare, got {runs}")
-    if not 1 <= rank <= n:
-        raise ValueError(f"rank must be between 1 and the number of probe points {n}, got {rank}")
-    if not 0 < threshold <= 1:
-        raise ValueError(f"threshold must lie in (0, 1], got {threshold}")
+    if rank > n:
+        raise ValueError(f"rank must be at most the number of probe points {n}, got {rank}")
     levels, vectors = np.linalg.eigh(seen.gram)
-    cut = np.maximum(levels[..., -rank, None], 0.0) - ROUNDING * n * levels[..., -1:]
-    leading = (levels >= cut) & (levels > ROUNDING * n * levels[..., -1:])
+    null = ROUNDING * n * levels[..., -1:]
+    leading = (levels >= np.maximum(levels[..., -rank, None], 0.0) - null) & (levels > null)
 
-    def shared(one: int, other: int, time: int) -> float:
-        first = vectors[one, time][:, leading[one, time]]
-        second = vectors[other, time][:, leading[other, time]]
-        larger = max(first.shape[1], second.shape[1])
-        if larger == 0:
-            return 1.0
-        if min(first.shape[1], second.shape[1]) == 0:
-            return 0.0
-        cosines = np.linalg.svd(first.T @ second, compute_uv=False)
-        return float(np.sum(cosines**2 >= threshold - ROUNDING * n)) / larger
+    def basis(run: int, time: int) -> Array:
+        return np.asarray(vectors[run, time][:, leading[run, time]])
 
     pairs = np.ones((runs, runs, times))
-    for one in range(runs):
-        for other in range(one):
-            pairs[one, other] = pairs[other, one] = [shared(one, other, time) for time in range(times)]
-    return (pairs.sum(axis=1) - 1.0) / (runs - 1)
+    for one, other, time in np.ndindex(*pairs.shape):
+        if other < one:
+            share = _shared(basis(one, time), basis(other, time), threshold - ROUNDING * n)
+            pairs[one, other, time] = pairs[other, one, time] = share
+    return np.asarray((pairs.sum(axis=1) - 1.0) / (runs - 1))
 
 
 @checked
@@ -127,7 +123,8 @@ def effective_dimension(seen: Observation) -> Float[Array, "run time"]:
 
     Between 1 (one feature) and the rank of K (equal eigenvalues); 0 for features that vanish on the probe.
     """
-    return np.trace(_directions(seen.gram), axis1=-2, axis2=-1) ** 2
+    # the trace of the normalised matrix: squares of K itself might overflow
+    return np.asarray(np.trace(_directions(seen.gram), axis1=-2, axis2=-1) ** 2)
 
 
 @checked
@@ -148,8 +145,13 @@ def agop_alignment(seen: Observation) -> Float[Array, "run time"]:
 
 @checked
 def agop(gradient: Float[Array, "*batch n d"]) -> Float[Array, "*batch d d"]:
-    """Average gradient outer product: the mean over points of `gradient gradient^T`."""
-    return np.swapaxes(gradient, -1, -2) @ gradient / gradient.shape[-2]
+    """Average gradient outer product: the mean over points of `gradient gradient^T`.
+
+    >>> agop([[2, 0], [0, 2]])
+    array([[2., 0.],
+           [0., 2.]])
+    """
+    return np.asarray(np.swapaxes(gradient, -1, -2) @ gradient / gradient.shape[-2])
 
 
 MEASURES: dict[str, Callable[..., Array]] = {
@@ -162,23 +164,32 @@ MEASURES: dict[str, Callable[..., Array]] = {
 """Every measure by name; `consensus` also takes the rank of the features to compare."""
 
 
+def _shared(first: Array, second: Array, least: float) -> float:
+    """How many principal angles of two subspaces have a squared cosine of `least` or more, per larger dimension."""
+    sizes = first.shape[1], second.shape[1]
+    if min(sizes) == 0:
+        return float(max(sizes) == 0)
+    cosines = np.linalg.svd(first.T @ second, compute_uv=False)
+    return float(np.sum(cosines**2 >= least) / max(sizes))
+
+
 def _scaled(matrices: Array) -> Array:
     """Each matrix over its largest entry, so that squares neither vanish nor overflow; a zero matrix stays zero."""
     largest = np.abs(matrices).max(axis=(-2, -1), keepdims=True)
-    return np.divide(matrices, largest, out=np.zeros_like(matrices), where=largest > 0)
+    return np.asarray(np.divide(matrices, largest, out=np.zeros_like(matrices), where=largest > 0))
 
 
 def _directions(matrices: Array) -> Array:
     """Each matrix over its Frobenius norm; a zero matrix stays zero."""
     scaled = _scaled(matrices)
     norms = np.linalg.norm(scaled, axis=(-2, -1), keepdims=True)
-    return np.divide(scaled, norms, out=np.zeros_like(scaled), where=norms > 0)
+    return np.asarray(np.divide(scaled, norms, out=np.zeros_like(scaled), where=norms > 0))
 
 
 def _size(gradient: Array) -> Array:
     """Root of the mean square of the gradients at the points."""
     largest = np.abs(gradient).max(axis=(-2, -1))
-    return largest * np.sqrt(np.sum(_scaled(gradient) ** 2, axis=(-2, -1)) / gradient.shape[-2])
+    return np.asarray(largest * np.sqrt(np.sum(_scaled(gradient) ** 2, axis=(-2, -1)) / gradient.shape[-2]))
 
 
 def _merge(levels: Array, gap: Array) -> Array:

@@ -7,14 +7,17 @@ them the same questions on the same points (`Probe`) and stacks the answers (`Ob
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.linalg import polar
 
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative
+from afp_utils.core.refuse import FINITE, INCREASING, NONNEGATIVE, SOME, NonNegative, checked
+
+Points = Annotated[Float[Array, "n d"], FINITE]
+Values = Annotated[Float[Array, " n"], FINITE]
 
 
 @runtime_checkable
@@ -46,16 +49,14 @@ class Trajectory:
     The clock is the mechanism's own: flow time, steps or iterations. Across mechanisms compare first and last states,
     or curves against risk.
 
-    Raises `ValueError` if the times do not increase, a risk is negative or not finite, or the lengths differ.
+    Raises `ValueError` if there is not one state per time.
     """
 
-    time: Float[Array, " time"]
-    risk: Float[Array, " time"]
+    time: Annotated[Float[Array, " time"], INCREASING]
+    risk: Annotated[Float[Array, " time"], NONNEGATIVE]
     states: tuple[Model, ...]
 
     def __post_init__(self) -> None:
-        increasing(time=self.time)
-        nonnegative(risk=self.risk)
         if len(self.states) != len(self.time):
             raise ValueError(f"states must be one per time ({len(self.time)}), got {len(self.states)}")
 
@@ -68,17 +69,15 @@ class Probe:
     `x` is white, `x.T @ x / n = I`, so that a linear model's features keep their population geometry on finitely many
     points. `noise` is the variance of one estimated coefficient: sigma^2 / sample size from white training points.
 
-    Raises `ValueError` if `x` is not white, a value is not finite or the noise is negative.
+    Raises `ValueError` if `x` is not white.
     """
 
-    x: Float[Array, "n d"]
-    target: Float[Array, " n"]
-    target_gradient: Float[Array, "n d"]
-    noise: float
+    x: Points
+    target: Values
+    target_gradient: Points
+    noise: NonNegative
 
     def __post_init__(self) -> None:
-        finite(x=self.x, target=self.target, target_gradient=self.target_gradient)
-        nonnegative(noise=self.noise)
         n, d = self.x.shape
         error = float(np.abs(self.x.T @ self.x / n - np.eye(d)).max())
         if error > 1e-8:
@@ -100,13 +99,18 @@ class Observation:
 
 
 @checked
-def observe(runs: Sequence[Trajectory], probe: Probe) -> Observation:
+def observe(runs: Annotated[Sequence[Trajectory], SOME], probe: Probe) -> Observation:
     """Ask every state of every run the four questions of `Model` at the points of the probe.
 
-    Raises `ValueError` if there is no run, or the runs have different numbers of states.
+    Raises `ValueError` if the runs have different numbers of states.
+
+    >>> from afp_utils.sequence.flows import gradient_flow
+    >>> x = white([[1, 0], [-1, 0], [0, 1], [0, -1]])
+    >>> probe = Probe(x, target=x[:, 0], target_gradient=[[1, 0]] * 4, noise=0.1)
+    >>> seen = observe([gradient_flow([1, 0], [0.1, 0.1], times=[0, 5])], probe)
+    >>> seen.gram.shape  # run, time, point, point
+    (1, 2, 4, 4)
     """
-    if not runs:
-        raise ValueError("runs must hold at least one trajectory, got none")
     lengths = {len(run.states) for run in runs}
     if len(lengths) > 1:
         raise ValueError(f"runs must have the same number of states, got {sorted(lengths)}")
@@ -126,14 +130,17 @@ def observe(runs: Sequence[Trajectory], probe: Probe) -> Observation:
 
 
 @checked
-def white(x: Float[Array, "n d"]) -> Float[Array, "n d"]:
+def white(x: Points) -> Float[Array, "n d"]:
     """The white points nearest to `x`: `x (x^T x / n)^(-1/2)`, so that `x.T @ x / n = I`.
 
-    Raises `ValueError` if the columns of `x` are linearly dependent (always so when n < d) or a value is not finite.
+    Raises `ValueError` if the columns of `x` are linearly dependent (always so when n < d).
+
+    >>> x = white([[3, 1], [1, 4], [2, 2]])
+    >>> bool(np.allclose(x.T @ x / 3, np.eye(2)))
+    True
     """
-    finite(x=x)
     n, d = x.shape
     rank = int(np.linalg.matrix_rank(x))
     if rank < d:
         raise ValueError(f"x must have linearly independent columns ({d}), got rank {rank} from {n} points")
-    return np.sqrt(n) * polar(x)[0]
+    return np.asarray(np.sqrt(n) * polar(x)[0])  # by singular values: forming x^T x would square the condition number

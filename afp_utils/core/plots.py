@@ -44,7 +44,13 @@ def use_style() -> None:
 
 @checked
 def theory(ax: Axes, x: Float[Array, " x"], y: Float[Array, " x"], label: str | None = None, series: int = 0) -> Axes:
-    """A predicted curve: a line without markers, in the colour of its series."""
+    """A predicted curve: a line without markers, in the colour of its series.
+
+    >>> from matplotlib.figure import Figure
+    >>> ax = theory(Figure().subplots(), [1, 2, 3], [1, 4, 9], "law")
+    >>> ax.lines[0].get_label()
+    'law'
+    """
     ax.plot(x, y, label=label, color=_colour(series), marker="")
     return ax
 
@@ -82,7 +88,7 @@ def slope(ax: Axes, x: Float[Array, " x"], anchor: float, exponent: float, label
 
 
 @checked
-def matrix(ax: Axes, values: Float[Array, "row column"], names: Sequence[str] = (), **style) -> Axes:
+def matrix(ax: Axes, values: Float[Array, "row column"], names: Sequence[str] = (), **style: Any) -> Axes:
     """A matrix as an image, with its rows and columns named."""
     ax.imshow(values, interpolation="nearest", **style)
     ax.grid(False)

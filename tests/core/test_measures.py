@@ -308,10 +308,10 @@ def test_consensus_starts_at_one_when_runs_share_their_start():
     ("runs", "arguments", "message"),
     [
         (1, (1,), "seen must hold at least 2 runs to compare, got 1"),
-        (2, (0,), "rank must be between 1 and the number of probe points 3, got 0"),
-        (2, (4,), "rank must be between 1 and the number of probe points 3, got 4"),
-        (2, (1, 0.0), r"threshold must lie in \(0, 1\], got 0.0"),
-        (2, (1, 1.5), r"threshold must lie in \(0, 1\], got 1.5"),
+        (2, (0,), "rank must be at least 1, got 0"),
+        (2, (4,), "rank must be at most the number of probe points 3, got 4"),
+        (2, (1, 0.0), r"threshold must be in \(0, 1\], got 0.0"),
+        (2, (1, 1.5), r"threshold must be in \(0, 1\], got 1.5"),
     ],
 )
 def test_consensus_refusals(runs, arguments, message):

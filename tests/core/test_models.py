@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from afp_utils.core.measures import MEASURES, agop, feature_error_measure
 from afp_utils.core.models import Probe, Trajectory, observe, white
 from tests.helpers import probe, run
 
@@ -120,7 +121,29 @@ def test_observe_stacks_runs_and_times_in_this_order():
 
 
 def test_observe_refuses_nothing_and_runs_of_different_length():
-    with pytest.raises(ValueError, match="runs must hold at least one trajectory, got none"):
+    with pytest.raises(ValueError, match=r"runs must be not empty, got \[\]"):
         observe([], probe())
     with pytest.raises(ValueError, match=r"runs must have the same number of states, got \[1, 2\]"):
         observe([run([[1.0, 1]], [[1.0, 1]]), run([[1.0, 1]] * 2, [[1.0, 1]] * 2)], probe())
+
+
+def test_integers_and_lists_mean_what_floats_mean():
+    x, y = np.array([[1, 0], [-1, 0], [0, 1], [0, -1]]), [1, -1, 0, 0]
+    np.testing.assert_array_equal(white(x.tolist()), white(x.astype(float)))
+    floats = Probe(x=white(x), target=np.array(y, float), target_gradient=np.tile([1.0, 0.0], (4, 1)), noise=1.0)
+    whole = Probe(x=white(x).tolist(), target=y, target_gradient=[[1, 0]] * 4, noise=np.float32(1))
+    path = run([[1, 2], [3, 4]], [[1, 0], [0, 1]])
+    seen, other = (
+        observe(given, at)
+        for given, at in (
+            ([path] * 2, floats),
+            ((Trajectory(time=[0, 1], risk=[np.int64(1), 1], states=list(path.states)),) * 2, whole),
+        )
+    )
+    for name, measure in MEASURES.items():
+        with_rank = {"rank": np.int64(1)} if name == "consensus" else {}
+        np.testing.assert_array_equal(measure(other, **with_rank), measure(seen, **with_rank), err_msg=name)
+    assert feature_error_measure([2, 1], (1, 0), np.int64(1)) == feature_error_measure(
+        np.array([2.0, 1.0]), np.array([1.0, 0.0]), 1.0
+    )
+    np.testing.assert_array_equal(agop([[1, 2]]), agop(np.array([[1.0, 2.0]])))
