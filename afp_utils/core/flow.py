@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.integrate import solve_ivp
@@ -25,4 +24,4 @@ def flow_at(
     flow = solve_ivp(velocity, (0.0, end), start, t_eval=times, **solver)
     if not flow.success:
         raise ValueError(f"times must be within reach of the solver, got {times[-1]}: {flow.message}")
-    return np.asarray(flow.y.T)
+    return flow.y.T

@@ -107,14 +107,14 @@ def consensus(seen: Observation, rank: Count, threshold: Threshold = 0.9) -> Flo
     leading = (levels >= np.maximum(levels[..., -rank, None], 0.0) - null) & (levels > null)
 
     def basis(run: int, time: int) -> Array:
-        return np.asarray(vectors[run, time][:, leading[run, time]])
+        return vectors[run, time][:, leading[run, time]]
 
     pairs = np.ones((runs, runs, times))
     for one, other, time in np.ndindex(*pairs.shape):
         if other < one:
             share = _shared(basis(one, time), basis(other, time), threshold - ROUNDING * n)
             pairs[one, other, time] = pairs[other, one, time] = share
-    return np.asarray((pairs.sum(axis=1) - 1.0) / (runs - 1))
+    return (pairs.sum(axis=1) - 1.0) / (runs - 1)
 
 
 @checked
@@ -124,7 +124,7 @@ def effective_dimension(seen: Observation) -> Float[Array, "run time"]:
     Between 1 (one feature) and the rank of K (equal eigenvalues); 0 for features that vanish on the probe.
     """
     # the trace of the normalised matrix: squares of K itself might overflow
-    return np.asarray(np.trace(_directions(seen.gram), axis1=-2, axis2=-1) ** 2)
+    return np.trace(_directions(seen.gram), axis1=-2, axis2=-1) ** 2
 
 
 @checked
@@ -151,7 +151,7 @@ def agop(gradient: Float[Array, "*batch n d"]) -> Float[Array, "*batch d d"]:
     array([[2., 0.],
            [0., 2.]])
     """
-    return np.asarray(np.swapaxes(gradient, -1, -2) @ gradient / gradient.shape[-2])
+    return np.swapaxes(gradient, -1, -2) @ gradient / gradient.shape[-2]
 
 
 MEASURES: dict[str, Callable[..., Array]] = {
@@ -176,20 +176,20 @@ def _shared(first: Array, second: Array, least: float) -> float:
 def _scaled(matrices: Array) -> Array:
     """Each matrix over its largest entry, so that squares neither vanish nor overflow; a zero matrix stays zero."""
     largest = np.abs(matrices).max(axis=(-2, -1), keepdims=True)
-    return np.asarray(np.divide(matrices, largest, out=np.zeros_like(matrices), where=largest > 0))
+    return np.divide(matrices, largest, out=np.zeros_like(matrices), where=largest > 0)
 
 
 def _directions(matrices: Array) -> Array:
     """Each matrix over its Frobenius norm; a zero matrix stays zero."""
     scaled = _scaled(matrices)
     norms = np.linalg.norm(scaled, axis=(-2, -1), keepdims=True)
-    return np.asarray(np.divide(scaled, norms, out=np.zeros_like(scaled), where=norms > 0))
+    return np.divide(scaled, norms, out=np.zeros_like(scaled), where=norms > 0)
 
 
 def _size(gradient: Array) -> Array:
     """Root of the mean square of the gradients at the points."""
     largest = np.abs(gradient).max(axis=(-2, -1))
-    return np.asarray(largest * np.sqrt(np.sum(_scaled(gradient) ** 2, axis=(-2, -1)) / gradient.shape[-2]))
+    return largest * np.sqrt(np.sum(_scaled(gradient) ** 2, axis=(-2, -1)) / gradient.shape[-2])
 
 
 def _merge(levels: Array, gap: Array) -> Array:

@@ -143,4 +143,4 @@ def white(x: Points) -> Float[Array, "n d"]:
     rank = int(np.linalg.matrix_rank(x))
     if rank < d:
         raise ValueError(f"x must have linearly independent columns ({d}), got rank {rank} from {n} points")
-    return np.asarray(np.sqrt(n) * polar(x)[0])  # by singular values: forming x^T x would square the condition number
+    return np.sqrt(n) * polar(x)[0]  # by singular values: forming x^T x would square the condition number

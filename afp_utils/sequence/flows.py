@@ -8,6 +8,7 @@ time stepping: in closed form at depth D = 0, by inverting one integral at D >= 
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
@@ -16,7 +17,11 @@ from scipy.optimize.elementwise import find_root
 from scipy.special import expit
 
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, POSITIVE, Count, Positive, Rule, Times, at_least, checked
+
+Values = Annotated[Float[Array, " d"], FINITE]
+Eigenvalues = Annotated[Float[Array, " d"], NONNEGATIVE]
+Depth = Annotated[int, at_least(0)]
 
 PANEL = 0.2
 """Width of a quadrature panel in the logit of beta / beta(infinity): the time of a readout is right to 1e-5 of itself."""
@@ -76,16 +81,14 @@ class Fixed(Diagonal):
 
 
 @checked
-def signal(p: float, q: float, size: int) -> Float[Array, " {size}"]:
+def signal(p: Positive, q: Annotated[float, at_least(1)], size: Count) -> Float[Array, " size"]:
     """Target coefficients that decay slowly and sit sparsely: theta_(l(j)) = j^(-(p+1)/2), l(j) = floor(j^q + 1/2).
 
     Setting (4) of Li & Lin (2024): p > 0 is the decay of the sorted signal, q >= 1 the misalignment with the basis.
 
-    Raises `ValueError` unless p > 0, q >= 1 and size >= 1.
+    >>> signal(p=3, q=2, size=9).round(3).tolist()
+    [1.0, 0.0, 0.0, 0.25, 0.0, 0.0, 0.0, 0.0, 0.111]
     """
-    positive(p=p, size=size)
-    if not q >= 1:
-        raise ValueError(f"q must be at least 1, got {q}")
     j = np.arange(1.0, size + 1)
     position = np.floor(j**q + 0.5)
     j, position = j[position <= size], position[position <= size].astype(int)
@@ -96,13 +99,13 @@ def signal(p: float, q: float, size: int) -> Float[Array, " {size}"]:
 
 @checked
 def gradient_flow(
-    z: Float[Array, " d"],
-    eigenvalues: Float[Array, " d"],
-    times: Float[Array, " time"],
+    z: Values,
+    eigenvalues: Eigenvalues,
+    times: Times,
     *,
-    depth: int = 0,
-    b0: float = 1.0,
-    truth: Float[Array, " d"] | None = None,
+    depth: Depth = 0,
+    b0: Positive = 1.0,
+    truth: Values | None = None,
 ) -> Trajectory:
     """Gradient flow of all factors: a' = b^D beta r, b' = D a b^(D-1) beta r, beta' = a b^D r with r = z - theta.
 
@@ -115,11 +118,12 @@ def gradient_flow(
     about 1e-14 at depth 0. At depth >= 1 it is that of a time wrong by less than 1e-5 of itself: below 1e-4 as a rule,
     more where theta grows within a small part of the time so far (depth >= 2 and a tiny start).
 
-    Raises `ValueError` for a negative eigenvalue or depth, b0 <= 0, negative or unsorted times, non-finite values.
+    >>> start, end = gradient_flow(z=[1.0, -0.5], eigenvalues=[0.1, 0.1], times=[0, 100]).states
+    >>> end.theta.round(3).tolist()
+    [1.0, -0.5]
+    >>> (end.eigenvalues / start.eigenvalues).round(1).tolist()  # the larger signal has made the larger feature
+    [10.5, 5.5]
     """
-    _admit(z, eigenvalues, times)
-    positive(b0=b0)
-    nonnegative(depth=depth)
     size = np.abs(z)
     live = (size > 0) & (eigenvalues > 0)  # elsewhere the readout never moves
     beta = np.zeros((len(times), len(z)))
@@ -134,20 +138,15 @@ def gradient_flow(
 
 
 @checked
-def vanilla_flow(
-    z: Float[Array, " d"],
-    eigenvalues: Float[Array, " d"],
-    times: Float[Array, " time"],
-    *,
-    truth: Float[Array, " d"] | None = None,
-) -> Trajectory:
+def vanilla_flow(z: Values, eigenvalues: Eigenvalues, times: Times, *, truth: Values | None = None) -> Trajectory:
     """Gradient flow of the readout alone, features fixed: theta(t) = (1 - e^(-lambda t)) z. Kernel gradient flow.
 
     The risk is sum (theta - truth)^2; without `truth` it is the training error, truth = z.
 
-    Raises `ValueError` for a negative eigenvalue, negative or unsorted times, or values that are not finite.
+    >>> run = vanilla_flow(z=[1.0], eigenvalues=[0.5], times=[0, 2])
+    >>> [round(float(state.theta[0]), 3) for state in run.states]
+    [0.0, 0.632]
     """
-    _admit(z, eigenvalues, times)
     a = np.sqrt(eigenvalues)
     theta = -np.expm1(-np.outer(times, eigenvalues)) * z
     beta = np.divide(theta, a, out=np.zeros_like(theta), where=a > 0)
@@ -156,29 +155,30 @@ def vanilla_flow(
 
 
 @checked
-def half_time(z: Float[Array, " d"], eigenvalues: Float[Array, " d"]) -> Float[Array, " d"]:
+def half_time(
+    z: Annotated[Values, Rule("not zero", lambda z: z != 0)], eigenvalues: Annotated[Float[Array, " d"], POSITIVE]
+) -> Float[Array, " d"]:
     """When the two-layer flow (depth 0) reaches theta = z / 2; close to ln(4 |z| / lambda) / (2 |z|) if lambda << |z|.
 
     The closed form solved for the time at sinh u = |z| / lambda.
 
-    Raises `ValueError` unless the eigenvalues are positive and z is finite and not zero.
+    >>> half_time(z=[0.5], eigenvalues=[0.01]).round(3).tolist()
+    [5.288]
     """
-    positive(eigenvalues=eigenvalues, **{"absolute value of z": np.abs(z)})
     size, gain = np.abs(z), np.expm1(np.arcsinh(np.abs(z) / eigenvalues))
     rate, at_rest, fading = _riccati(size, eigenvalues)
     return -np.log((4 * size - gain * at_rest) / (4 * size + gain * fading)) / rate
 
 
 @checked
-def eigenvalue_law(z: Float[Array, " d"], depth: int) -> Float[Array, " d"]:
+def eigenvalue_law(z: Values, depth: Depth) -> Float[Array, " d"]:
     """Feature factor a b^D after training from a vanishing start: D^(D / (2D+4)) |z|^((D+1) / (D+2)).
 
     The exponent is that of Li & Lin (2024), Proposition 3.4; the prefactor follows from a b^D beta = |z|.
 
-    Raises `ValueError` for a negative depth or a value that is not finite.
+    >>> eigenvalue_law([-4.0, 9.0], depth=0).round(3).tolist()
+    [2.0, 3.0]
     """
-    finite(z=z)
-    nonnegative(depth=depth)
     return depth ** (depth / (2 * depth + 4)) * np.abs(z) ** ((depth + 1) / (depth + 2))
 
 
@@ -187,7 +187,7 @@ def eigenvalue_law(z: Float[Array, " d"], depth: int) -> Float[Array, " d"]:
 
 def _riccati(z: Array, eigenvalues: Array) -> tuple[Array, Array, Array]:
     """Constants of y(t) - 1 = 4 z (1 - E) / (at_rest + fading E), E = e^(-rate t), without cancellation."""
-    rate = np.hypot(eigenvalues, 2 * z)
+    rate = np.hypot(eigenvalues, 2 * z)  # at_rest = rate + lambda - 2 z and fading = rate - lambda + 2 z, rewritten
     at_rest = eigenvalues * (1 + eigenvalues / (rate + 2 * z))
     fading = 2 * z * (1 + 2 * z / (rate + eigenvalues))
     return rate, at_rest, fading
@@ -216,14 +216,7 @@ def _factor(s: Array, eigenvalues: Array, depth: int, b0: float) -> Array:
 
 def _invert(z: Array, eigenvalues: Array, times: Array, depth: int, b0: float) -> Array:
     """Tabulate t at even steps of v, beta = end / (1 + e^-v), by Simpson's rule; invert the cubic of each panel."""
-
-    def overshoot(log_s: Array, z: Array, eigenvalues: Array) -> Array:
-        return log_s + np.log(_factor(np.exp(log_s), eigenvalues, depth, b0) / z)
-
-    most = np.log(z / depth ** (depth / 2)) / (depth + 2)
-    least = np.log(z / _factor(np.exp(most), eigenvalues, depth, b0))
-    end = np.exp(find_root(overshoot, (least - 0.1, most + 0.1), args=(z, eigenvalues)).x)
-
+    end = _end(z, eigenvalues, depth, b0)
     # below `first` the flow is linear, beta = A(0) z t; above 16 it is within 1e-7 of its end
     first = np.log(np.minimum(np.minimum(np.sqrt(eigenvalues), b0) / end, 1.0)).min() - 11
     panels = math.ceil((16 - first) / PANEL)
@@ -238,22 +231,33 @@ def _invert(z: Array, eigenvalues: Array, times: Array, depth: int, b0: float) -
     found = np.stack([np.searchsorted(row, times, side="right") for row in table]) - 1
     panel = np.clip(found, 0, panels - 1)
     start, stop = (np.take_along_axis(table, panel + k, axis=1) for k in (0, 1))
-    left, middle, right = (np.take_along_axis(values, panel, axis=1) for values in (left, middle, right))
-    bend, twist = 4 * middle - 3 * left - right, 2 * (left - 2 * middle + right)
-    wanted = (np.clip(times, start, stop) - start) / PANEL
-    x = np.divide(wanted * PANEL, stop - start, out=np.zeros_like(wanted), where=stop > start)
-    for _ in range(NEWTON):  # Newton's method on the integral of the parabola through the three values of the pace
-        x -= (x * (left + x * (bend / 2 + x * twist / 3)) - wanted) / (left + x * (bend + x * twist))
+    paces = [np.take_along_axis(values, panel, axis=1) for values in (left, middle, right)]
+    x = _within(np.clip(times, start, stop) - start, stop - start, *paces)
     beta = end[:, None] * expit(first + PANEL * (panel + x))
     return np.where(found < 0, s[:, :1] * times / reached[:, None], np.where(found == panels, end[:, None], beta))
 
 
-def _admit(z: Array, eigenvalues: Array, times: Array) -> None:
-    finite(z=z)
-    nonnegative(eigenvalues=eigenvalues, times=times)
-    increasing(times=times)
+def _end(z: Array, eigenvalues: Array, depth: int, b0: float) -> Array:
+    """Where beta comes to rest, A(beta) beta = z: a root in log beta, where it lies in a bracket of known ends."""
+
+    def overshoot(log_s: Array, z: Array, eigenvalues: Array) -> Array:
+        return log_s + np.log(_factor(np.exp(log_s), eigenvalues, depth, b0) / z)
+
+    # A(s) is at least depth^(depth/2) s^(depth+1) and grows with s
+    most = np.log(z / depth ** (depth / 2)) / (depth + 2)
+    least = np.log(z / _factor(np.exp(most), eigenvalues, depth, b0))
+    return np.exp(find_root(overshoot, (least - 0.1, most + 0.1), args=(z, eigenvalues)).x)
+
+
+def _within(since: Array, lasts: Array, left: Array, middle: Array, right: Array) -> Array:
+    """The share of a panel, in v, after which the time `since` its start has passed; a panel takes the time `lasts`."""
+    bend, twist = 4 * middle - 3 * left - right, 2 * (left - 2 * middle + right)
+    wanted = since / PANEL
+    x = np.divide(wanted * PANEL, lasts, out=np.zeros_like(wanted), where=lasts > 0)
+    for _ in range(NEWTON):  # Newton's method on the integral of the parabola through the three values of the pace
+        x -= (x * (left + x * (bend / 2 + x * twist / 3)) - wanted) / (left + x * (bend + x * twist))
+    return x
 
 
 def _trajectory(times: Array, states: tuple[Diagonal, ...], truth: Array) -> Trajectory:
-    finite(truth=truth)
     return Trajectory(time=times, risk=np.array([((at.theta - truth) ** 2).sum() for at in states]), states=states)
