@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-any-return"
 """Where a flow stands at given times."""
 
 from collections.abc import Callable

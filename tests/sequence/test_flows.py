@@ -127,7 +127,7 @@ def test_halving_the_panels_shows_the_stated_error_and_no_more(depth, monkeypatc
     z, eigenvalues = np.array([0.03, 0.4, 2.0]), np.array([1e-6, 0.01, 0.5])
     times = np.geomspace(1.0, 3e4, 40)
     coarse = flows.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
-    monkeypatch.setattr(sequence, "PANEL", flows.PANEL / 8)
+    monkeypatch.setattr(flows, "PANEL", flows.PANEL / 8)
     fine = flows.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
     off = max(np.abs(a.theta / b.theta - 1).max() for a, b in zip(coarse.states, fine.states))
     assert 1e-9 < off < 3e-5
@@ -138,7 +138,7 @@ def test_newtons_steps_have_converged(depth, monkeypatch):
     z, eigenvalues, times = np.array([0.8, 0.1]), np.array([1e-5, 0.2]), np.geomspace(0.1, 3e4, 300)
     found = {}
     for steps in (1, flows.NEWTON, 12):
-        monkeypatch.setattr(sequence, "NEWTON", steps)
+        monkeypatch.setattr(flows, "NEWTON", steps)
         path = flows.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
         found[steps] = np.stack([state.theta for state in path.states])
     np.testing.assert_allclose(found[4], found[12], rtol=1e-12)
@@ -372,7 +372,7 @@ def test_bad_values_are_refused(change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"depth": -1}, "depth must be non-negative"),
+        ({"depth": -1}, "depth must be at least 0, got -1"),
         ({"b0": 0.0}, "b0 must be positive"),
         ({"b0": np.nan}, "b0 must be"),
     ],
@@ -384,7 +384,7 @@ def test_bad_depth_and_start_are_refused(change, message):
 
 @pytest.mark.parametrize(
     "change",
-    [{"z": np.ones(3)}, {"z": np.ones((2, 1))}, {"times": np.array([1, 2])}, {"depth": 0.5}, {"truth": np.ones(3)}],
+    [{"z": np.ones(3)}, {"z": np.ones((2, 1))}, {"depth": 0.5}, {"truth": np.ones(3)}],
 )
 def test_bad_shapes_and_types_are_refused(change):
     with pytest.raises(TypeError):
@@ -396,11 +396,30 @@ def test_other_functions_refuse_bad_values():
         flows.signal(0.0, 1.0, 5)
     with pytest.raises(ValueError, match="q must be at least 1, got 0.5"):
         flows.signal(1.0, 0.5, 5)
-    with pytest.raises(ValueError, match="size must be positive"):
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         flows.signal(1.0, 1.0, 0)
-    with pytest.raises(ValueError, match="absolute value of z must be positive"):
+    with pytest.raises(ValueError, match="z must be not zero, got 0.0 at index 0"):
         flows.half_time(np.array([0.0]), np.ones(1))
     with pytest.raises(ValueError, match="eigenvalues must be positive"):
         flows.half_time(np.ones(1), np.zeros(1))
-    with pytest.raises(ValueError, match="depth must be non-negative"):
+    with pytest.raises(ValueError, match="depth must be at least 0, got -1"):
         flows.eigenvalue_law(np.ones(1), -1)
+
+
+def test_integers_and_lists_mean_what_floats_mean():
+    z, eigenvalues, times = [1, -2], (1, 3), np.array([0, 2])
+    floats = np.array([1.0, -2.0]), np.array([1.0, 3.0]), np.array([0.0, 2.0])
+    pairs = [
+        (flows.gradient_flow(z, eigenvalues, times, truth=[1, 1]), flows.gradient_flow(*floats, truth=np.ones(2))),
+        (
+            flows.gradient_flow(z, eigenvalues, times, depth=np.int64(2), b0=np.float32(2)),
+            flows.gradient_flow(*floats, depth=2, b0=2.0),
+        ),
+        (flows.vanilla_flow(z, eigenvalues, times), flows.vanilla_flow(*floats)),
+    ]
+    for whole, usual in pairs:
+        np.testing.assert_array_equal(whole.risk, usual.risk)
+        np.testing.assert_array_equal(whole.states[1].theta, usual.states[1].theta)
+    np.testing.assert_array_equal(flows.half_time(z, eigenvalues), flows.half_time(*floats[:2]))
+    np.testing.assert_array_equal(flows.eigenvalue_law(z, np.int8(1)), flows.eigenvalue_law(floats[0], 1))
+    np.testing.assert_array_equal(flows.signal(1, np.float32(2), np.int64(9)), flows.signal(1.0, 2.0, 9))
