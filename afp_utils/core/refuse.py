@@ -14,7 +14,7 @@ import io
 import re
 import reprlib
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass
 from numbers import Integral, Real
@@ -93,10 +93,10 @@ def _require(rule: Rule, name: str, value: Any) -> None:
     fits = rule.fits(value)
     if fits is True or (fits is not False and fits.all()):
         return
-    numbers, bad = np.asarray(value), ~np.asarray(fits, dtype=bool)
-    where = tuple(int(i) for i in np.argwhere(bad)[0])
+    where = tuple(int(i) for i in np.argwhere(~np.asarray(fits, dtype=bool))[0])
+    got = np.asarray(value)[where] if len(where) == np.ndim(value) else _shown(value)
     place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
-    raise ValueError(f"{name} must be {rule.words}, got {numbers[where]}{place}")
+    raise ValueError(f"{name} must be {rule.words}, got {got}{place}")
 
 
 def checked(thing: Thing) -> Thing:
@@ -170,9 +170,10 @@ def _first_that_fits(parts: Sequence[Any]) -> Read:
 
     def first(name: str, value: Any) -> Any:
         for read, fits in options:
-            taken = read(name, value)
-            if fits(taken):
-                return taken
+            with suppress(TypeError):  # of an item
+                taken = read(name, value)
+                if fits(taken):
+                    return taken
         return value
 
     return first
@@ -180,7 +181,7 @@ def _first_that_fits(parts: Sequence[Any]) -> Read:
 
 def _items(origin: Any, parts: Sequence[Any]) -> Read:
     several = origin is not tuple or parts[-1:] == (Ellipsis,)
-    reads = [_reader(part) or _as_it_is for part in (parts[:1] if several else parts)]
+    reads = [_item(part) for part in (parts[:1] if several else parts)]
 
     def items(name: str, value: Any) -> Any:
         if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and value.ndim == 0):
@@ -192,6 +193,21 @@ def _items(origin: Any, parts: Sequence[Any]) -> Read:
         return tuple(taken) if origin is tuple or (isinstance(value, tuple) and origin is not list) else taken
 
     return items
+
+
+def _item(hint: Any) -> Read:
+    """Items are numbers or arrays one and all: beartype looks at one of many, drawn by chance."""
+    read, fits = _reader(hint), _kind(hint)
+    if not read:
+        return _as_it_is
+
+    def item(name: str, value: Any) -> Any:
+        taken = read(name, value)
+        if not fits(taken):
+            raise TypeError(f"{name} must be {_in_words(hint, {})}, got {_shown(value)}")
+        return taken
+
+    return item
 
 
 def _number(kind: type) -> Read:
@@ -215,10 +231,11 @@ def _array(hint: Any) -> Read:
     declared = [name for name in ("int64", "float64") if name in hint.dtypes]
     kinds = {"b": "bool", "i": "int64", "u": "uint64"}
     into = {kind: declared[0] for kind, name in kinds.items() if declared and name not in hint.dtypes}
+    may_be_one = hint.index_variadic is not None or not hint.dims
 
     def array(_: str, value: Any) -> Any:
         if not isinstance(value, np.ndarray):
-            value = _as_array(value)
+            value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(value)
             if not isinstance(value, np.ndarray):
                 return value
         wanted = into.get(value.dtype.kind)
@@ -239,6 +256,11 @@ def _kind(hint: Any) -> Callable[[Any], bool]:
     """Test for a value of the declared kind; the types of its items and its sizes are checked later."""
     hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
     kind = get_origin(hint) or hint
+    if kind in (Union, types.UnionType):
+        parts = [_kind(part) for part in get_args(hint)]
+        return lambda value: any(fits(value) for fits in parts)
+    if kind is Literal:
+        return lambda value: isinstance(value, Hashable) and value in get_args(hint)
     if not isinstance(kind, type):
         return lambda _: False
     if not issubclass(kind, AbstractArray):

@@ -10,41 +10,54 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.special import factorial
 
-from afp_utils.core.refuse import checked, finite, positive
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Rule, at_least, checked
+
+Eigenvalues = Annotated[Float[Array, " degree"], NONNEGATIVE]
+Link = Sequence[Annotated[Float[Array, "..."], FINITE]]
+"""Of a target, one symmetric tensor for each degree r: r axes of length k."""
+ORTHONORMAL = Rule(
+    "of orthonormal columns",
+    lambda w: bool(np.abs(w.swapaxes(-1, -2) @ w - np.eye(w.shape[-1])).max(initial=0.0) <= 1e-8),
+)
 
 
 @checked
-def hermite(x: Float[Array, "*points"], size: int) -> Float[Array, "degree *points"]:
+def hermite(x: Float[Array, "*points"], size: Count) -> Float[Array, "degree *points"]:
     """Orthonormal Hermite polynomials of degree 0 to size - 1: E[H_r H_s] = 1 if r = s else 0 under N(0, 1).
 
-    x H_r = sqrt(r + 1) H_(r+1) + sqrt(r) H_(r-1), hence H_r' = sqrt(r) H_(r-1). Raises `ValueError` for a size below 1.
+    x H_r = sqrt(r + 1) H_(r+1) + sqrt(r) H_(r-1), hence H_r' = sqrt(r) H_(r-1).
+
+    >>> hermite([0, 1, 2], size=3).round(3).tolist()  # 1, x, (x^2 - 1) / sqrt(2)
+    [[1.0, 1.0, 1.0], [0.0, 1.0, 2.0], [-0.707, 0.0, 2.121]]
     """
-    positive(size=size)
-    rows = [np.ones_like(x), x]
+    rows = [np.ones_like(x), x]  # the recurrence of the normalised polynomials: factorials would overflow
     for r in range(1, size - 1):
         rows.append((x * rows[r] - np.sqrt(r) * rows[r - 1]) / np.sqrt(r + 1))
     return np.stack(rows[:size])
 
 
 @checked
-def hermite_tensor(z: Float[Array, "n p"], degree: int) -> Float[Array, "n entry"]:
+def hermite_tensor(z: Float[Array, "n p"], degree: Annotated[int, at_least(0)]) -> Float[Array, "n entry"]:
     """Hermite tensor of one degree, flattened to p^degree entries, with inner products sum_m h_m(z) h_m(z').
 
     h_m = prod_k H_(m_k)(z_k) over all m with sum(m) = degree; the entry of indices i_1..i_r that hit axis k m_k times is
-    sqrt(m! / r!) h_m(z), so that a symmetric tensor G gives a function of squared norm |G|_F^2. Raises `ValueError` for
-    a negative degree.
+    sqrt(m! / r!) h_m(z), so that a symmetric tensor G gives a function of squared norm |G|_F^2.
+
+    >>> hermite_tensor([[1, 2]], degree=2).round(3).tolist()  # entries 11, 12, 21, 22
+    [[0.0, 1.414, 1.414, 2.121]]
     """
     return _tensor(hermite(z, degree + 1), degree)
 
 
 @checked
-def hermite_tensors(z: Float[Array, "n p"], size: int) -> list[Float[Array, "n _"]]:
+def hermite_tensors(z: Float[Array, "n p"], size: Count) -> list[Float[Array, "n _"]]:
     """The Hermite tensors of degree 0 to size - 1."""
     h = hermite(z, size)
     return [_tensor(h, degree) for degree in range(size)]
@@ -72,7 +85,7 @@ class IndexModel:
     fewer coordinates than W has rows.
     """
 
-    eigenvalues: Float[Array, " degree"]
+    eigenvalues: Eigenvalues
     coefficients: tuple[Float[Array, " _"], ...]
     directions: Float[Array, "k p"]
 
@@ -115,14 +128,6 @@ class IndexModel:
         return hermite_tensors(self._index(x), len(self.eigenvalues))
 
 
-def refuse_oblique(directions: Array) -> None:
-    """Refuse directions (.., d, p) that are not finite or whose columns are not orthonormal."""
-    finite(directions=directions)
-    off = np.abs(directions.swapaxes(-1, -2) @ directions - np.eye(directions.shape[-1])).max()
-    if off > 1e-8:
-        raise ValueError(f"directions must have orthonormal columns, got inner products that are off by {off}")
-
-
 def value(features: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array]) -> Array:
     """f = sum_r sqrt(lambda_r) <B_r, H_r>, from the Hermite tensors H_r (n, p^r) at the points."""
     return sum(np.sqrt(scale) * h @ b for h, scale, b in zip(features, eigenvalues, coefficients))
@@ -147,8 +152,13 @@ def velocity(tensors: Sequence[Array], eigenvalues: Array, coefficients: Sequenc
             signal = (opened @ w).reshape(b.shape)
             ascent += r * np.sqrt(value) * opened.swapaxes(1, 2) @ b.reshape(len(b), -1, w.shape[2])
         rates.append(np.sqrt(value) * signal - value * b)
-    inner = w.swapaxes(1, 2) @ ascent
-    return [*rates, ascent - w @ (inner + inner.swapaxes(1, 2)) / 2]
+    return [*rates, along_manifold(ascent, w)]
+
+
+def along_manifold(ascent: Array, w: Array) -> Array:
+    """Ascent (.., d, p) projected on the tangent space of the Stiefel manifold at W: orthonormal columns stay so."""
+    inner = w.swapaxes(-1, -2) @ ascent
+    return ascent - w @ (inner + inner.swapaxes(-1, -2)) / 2
 
 
 def contract(tensor: Array, w: Array) -> Array:
@@ -161,7 +171,7 @@ def contract(tensor: Array, w: Array) -> Array:
 
 
 def orthonormal(w: Array) -> Array:
-    """The nearest matrices with orthonormal columns (polar factors), for a batch."""
+    """The nearest matrices with orthonormal columns (polar factors), for a batch: a solver leaves the manifold a little."""
     left, _, right = np.linalg.svd(w, full_matrices=False)
     return left @ right
 
@@ -173,16 +183,19 @@ def project(tensor: Array, overlap: Array) -> Array:
 
 
 @checked
-def excess_risk(link: Sequence, state: IndexModel) -> float:
+def excess_risk(link: Link, state: IndexModel) -> float:
     """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes.
 
     Raises `ValueError` for a link that has another number of degrees than the model.
+
+    >>> model = IndexModel(eigenvalues=[1, 1], coefficients=([0], [0.5]), directions=[[1], [0]])
+    >>> excess_risk([0, [1]], model)  # x_1 is predicted by half of it
+    0.25
     """
     if len(link) != len(state.eigenvalues):
         raise ValueError(f"link must have one tensor per eigenvalue ({len(state.eigenvalues)}), got {len(link)}")
-    link = [np.asarray(tensor, dtype=float) for tensor in link]
     psi, risk = state.directions[: max((len(tensor) for tensor in link[1:]), default=0)], 0.0
     for tensor, scale, b in zip(link, state.eigenvalues, state.coefficients):
         inside = project(tensor, psi[None])[0]
         risk += np.sum(tensor**2) - np.sum(inside**2) + np.sum((inside - np.sqrt(scale) * b) ** 2)
-    return float(max(risk, 0.0))
+    return float(max(risk, 0.0))  # the first two terms cancel up to rounding once W holds W*

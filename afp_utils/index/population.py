@@ -8,8 +8,9 @@ one estimated coefficient: sigma^2 / sample size in the white-noise version. For
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,17 +20,23 @@ from scipy.special import comb
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative
-from afp_utils.index.features import IndexModel, excess_risk, orthonormal, project, velocity
+from afp_utils.core.refuse import FINITE, Count, Finite, NonNegative, Rule, Times, checked
+from afp_utils.index.features import Eigenvalues, IndexModel, Link, excess_risk, orthonormal, project, velocity
 
-SOLVER = {"method": "LSODA", "rtol": 1e-10}
+Coefficients = Annotated[Float[Array, " degree"], FINITE]
+Overlap = Annotated[float, Rule("strictly between -1 and 1", lambda rho: (rho > -1) & (rho < 1))]
+Overlaps = Annotated[
+    Float[Array, "k p"],
+    FINITE,
+    Rule("of singular values up to 1", lambda psi: bool(np.linalg.norm(psi, 2) <= 1 + 1e-12)),
+]
+
+SOLVER: dict[str, Any] = {"method": "LSODA", "rtol": 1e-10}
 """Looser tolerances show up as false increases of the feature error measure; LSODA because late times are stiff."""
 
 
 @checked
-def single_index(
-    link: Float[Array, " degree"], eigenvalues: Float[Array, " degree"], overlap: float, times: Float[Array, " time"]
-) -> Trajectory:
+def single_index(link: Coefficients, eigenvalues: Eigenvalues, overlap: Overlap, times: Times) -> Trajectory:
     """Population gradient flow of one direction w and its Hermite coefficients, rho = <w, w*>.
 
         d beta_r / dt = sqrt(lambda_r) (g_r rho^r - sqrt(lambda_r) beta_r)
@@ -39,10 +46,10 @@ def single_index(
     The states have w = rho e_1 + sqrt(1 - rho^2) e_2 and w* = e_1, for probes of any dimension d >= 2. The risk is
     the population excess risk. Solved in u = artanh(rho), so that 1 - rho^2 keeps its relative precision.
 
-    Raises `ValueError` for an overlap outside (-1, 1), a negative eigenvalue or times that are negative or unsorted.
+    >>> run = single_index(link=[0, 0, 1], eigenvalues=[1, 1, 1], overlap=0.1, times=[0, 60])
+    >>> run.risk.round(3).tolist(), overlaps(run).round(3).ravel().tolist()
+    ([1.0, 0.0], [0.1, 1.0])
     """
-    increasing(times=times)
-    nonnegative(times=times)
     velocity, start, atol, active = _single_index_flow(link, eigenvalues, overlap)
     path = flow_at(velocity, start, times, atol=atol, **SOLVER).T
     beta = np.zeros((len(link), len(times)))
@@ -58,14 +65,17 @@ def single_index(
 
 
 @checked
-def escape_time(link: Float[Array, " degree"], eigenvalues: Float[Array, " degree"], overlap: float) -> float:
+def escape_time(link: Coefficients, eigenvalues: Eigenvalues, overlap: Overlap) -> float:
     """First time at which the squared overlap of `single_index` is 1/2; 0 if it is that large at the start.
 
     `math.inf` if it never is: for overlap 0, and for a link without energy in a degree r >= 1 with lambda_r > 0.
     Otherwise the time is finite, since beta_r >= g_r rho(0)^r (1 - exp(-lambda_r t)) / sqrt(lambda_r) gives
     T <= 1 / lambda_r + (artanh sqrt(1/2) - artanh |rho(0)|) / (r g_r^2 |rho(0)|^(2r-1)) for every r >= 1.
 
-    Raises `ValueError` for what `single_index` refuses, and for an overlap so small that this bound overflows.
+    Raises `ValueError` for an overlap so small that this bound overflows.
+
+    >>> round(escape_time(link=[0, 0, 1], eigenvalues=[1, 1, 1], overlap=0.1), 1)
+    29.5
     """
     velocity, start, atol, active = _single_index_flow(link, eigenvalues, overlap)
     goal = math.atanh(math.sqrt(0.5))
@@ -93,12 +103,10 @@ def _sech(u: Array) -> Array:
     return 2 * decay / (1 + decay**2)
 
 
-def _single_index_flow(link: Array, eigenvalues: Array, overlap: float):
+def _single_index_flow(
+    link: Array, eigenvalues: Array, overlap: float
+) -> tuple[Callable[[float, Array], Array], Array, Array, Array]:
     """Right-hand side in (beta of the active degrees, artanh rho), its start, absolute tolerances, active degrees."""
-    finite(link=link)
-    nonnegative(eigenvalues=eigenvalues)
-    if not -1 < overlap < 1:
-        raise ValueError(f"overlap must lie strictly between -1 and 1, got {overlap}")
     active = np.flatnonzero((link != 0) & (eigenvalues > 0))
     g, value, root = link[active], eigenvalues[active], np.sqrt(eigenvalues[active])
     push, below = active * root * g, np.maximum(active - 1, 0)
@@ -109,16 +117,12 @@ def _single_index_flow(link: Array, eigenvalues: Array, overlap: float):
 
     start = np.append(np.zeros(len(active)), math.atanh(overlap))
     scale = np.append(root * np.abs(g) * np.abs(overlap) ** active, abs(start[-1]))
+    # each tolerance in the units of its own variable: a start at 1e-30 has to grow from there
     return velocity, start, 1e-12 * np.maximum(scale, 1e-100), active
 
 
 @checked
-def multi_index(
-    link: Sequence,
-    eigenvalues: Float[Array, " degree"],
-    overlap: Float[Array, "k p"],
-    times: Float[Array, " time"],
-) -> Trajectory:
+def multi_index(link: Link, eigenvalues: Eigenvalues, overlap: Overlaps, times: Times) -> Trajectory:
     """Population gradient flow of p directions W on the Stiefel manifold and their Hermite coefficients B_r.
 
         dB_r / dt = sqrt(lambda_r) (C_r - sqrt(lambda_r) B_r),   C_r = G_r with Psi = W*^T W in every slot
@@ -127,20 +131,16 @@ def multi_index(
     `link[r]` = G_r is a symmetric tensor of r axes of length k, the target being sum_r <G_r, H_r(W*^T x)>;
     `overlap` = Psi(0), B(0) = 0. The states have W* = (e_1..e_k) and W in the first k + p coordinates.
 
-    Raises `ValueError` for a tensor of wrong shape or not symmetric, an overlap with a singular value above 1, a negative
-    eigenvalue or times that are negative or unsorted.
+    Raises `ValueError` for a tensor of wrong shape or not symmetric.
+
+    >>> run = multi_index([0, [0.6, 0], [[0, 0], [0, 0.8]]], [1, 1, 1], [[0.3, 0], [0, 0.3]], times=[0, 60])
+    >>> run.risk.round(3).tolist()
+    [1.0, 0.0]
     """
-    increasing(times=times)
-    nonnegative(times=times, eigenvalues=eigenvalues)
-    finite(overlap=overlap)
-    (k, p), sizes = overlap.shape, [overlap.shape[1] ** r for r in range(len(link))]
-    link = link_tensors(link, eigenvalues, k)
-    if np.linalg.norm(overlap, 2) > 1 + 1e-12:
-        raise ValueError(f"overlap must have singular values up to 1, got {np.linalg.norm(overlap, 2)}")
-    left, sines = np.linalg.eigh(np.eye(p) - overlap.T @ overlap)[::-1]
-    w = np.concatenate([overlap, left * np.sqrt(np.maximum(sines, 0)) @ left.T])
-    tensors = [embed(tensor, k + p)[None] for tensor in link]
-    cuts = np.cumsum(sizes)
+    refuse_misfit(link, len(eigenvalues), len(overlap))
+    k, p = overlap.shape
+    tensors, w = [embed(tensor, k + p)[None] for tensor in link], _directions(overlap)
+    cuts = np.cumsum([p**r for r in range(len(link))])
 
     def unpack(y: Array) -> tuple[list[Array], Array]:
         *b, w = np.split(y, cuts)
@@ -157,46 +157,51 @@ def multi_index(
     return Trajectory(times, np.array([excess_risk(link, state) for state in states]), states)
 
 
+def _directions(overlap: Array) -> Array:
+    """W of orthonormal columns with W*^T W = overlap: below it the root of I - overlap^T overlap, by eigenvalues."""
+    left, sines = np.linalg.eigh(np.eye(overlap.shape[1]) - overlap.T @ overlap)[::-1]
+    # squared sines of zero may round below it
+    return np.concatenate([overlap, left * np.sqrt(np.maximum(sines, 0)) @ left.T])
+
+
 def embed(tensor: Array, size: int) -> Array:
     """The tensor in a larger space: zeros beyond its own axes."""
     return np.pad(tensor, [(0, size - length) for length in tensor.shape]) if tensor.ndim else tensor
 
 
-def link_tensors(link: Sequence, eigenvalues: Array, k: int) -> list[Array]:
-    """The link as arrays; refuses what is not one symmetric tensor of r axes of length k for each degree r."""
-    if len(link) != len(eigenvalues):
-        raise ValueError(f"link must have one tensor per eigenvalue ({len(eigenvalues)}), got {len(link)}")
-    tensors = [np.asarray(tensor, dtype=float) for tensor in link]
-    for r, tensor in enumerate(tensors):
+def refuse_misfit(link: Link, degrees: int, k: int) -> None:
+    """Refuse what is not one symmetric tensor of r axes of length k for each degree r."""
+    if len(link) != degrees:
+        raise ValueError(f"link must have one tensor per eigenvalue ({degrees}), got {len(link)}")
+    for r, tensor in enumerate(link):
         if tensor.shape != (k,) * r:
             raise ValueError(f"link[{r}] must have shape {(k,) * r}, got {tensor.shape}")
-        finite(link=tensor)
         if r > 1 and max(np.abs(tensor - np.swapaxes(tensor, i, i + 1)).max() for i in range(r - 1)) > 1e-12:
-            raise ValueError(f"link[{r}] must be symmetric in all its axes, got {tensor}")
-    return tensors
+            raise ValueError(f"link[{r}] must be symmetric in all its axes, got {tensor.tolist()}")
 
 
 @checked
 def single_index_fem(
-    link: Float[Array, " degree"], eigenvalues: Float[Array, " degree"], overlap: Float[Array, "*time"], noise: float
+    link: Coefficients, eigenvalues: Eigenvalues, overlap: Float[Array, "*time"], noise: NonNegative
 ) -> Float[Array, "*time"]:
     """Feature error measure of one direction: min over cuts of sum_r g_r^2 - sum_kept g_r^2 rho^(2r) + noise * kept.
 
-    Degrees of equal eigenvalue enter together, those of eigenvalue zero never (this book; see `measures`).
+    Degrees of equal eigenvalue enter together, those of eigenvalue zero never (this book; see `core.measures`).
+
+    >>> single_index_fem(link=[0, 0, 1], eigenvalues=[1, 1, 1], overlap=[0, 0.5, 1], noise=0.1).round(3).tolist()
+    [1.0, 1.0, 0.3]
     """
-    nonnegative(eigenvalues=eigenvalues, noise=noise)
     inside = link**2 * np.abs(overlap)[..., None] ** (2 * np.arange(len(link)))
     return _best_cut(inside, np.ones(len(link)), eigenvalues, np.sum(link**2), noise)
 
 
 @checked
 def multi_index_fem(
-    link: Sequence, eigenvalues: Float[Array, " degree"], overlap: Float[Array, "*time k p"], noise: float
+    link: Link, eigenvalues: Eigenvalues, overlap: Float[Array, "*time k p"], noise: NonNegative
 ) -> Float[Array, "*time"]:
     """Feature error measure of p directions: degree r holds comb(r + p - 1, r) features and the energy |C_r|^2."""
-    nonnegative(eigenvalues=eigenvalues, noise=noise)
     *time, k, p = overlap.shape
-    link = link_tensors(link, eigenvalues, k)
+    refuse_misfit(link, len(eigenvalues), k)
     psi = overlap.reshape(-1, k, p)
     inside = np.stack([np.sum(project(tensor, psi) ** 2, axis=1) for tensor in link], axis=1).reshape(*time, len(link))
     degree = np.arange(len(link))
@@ -205,6 +210,7 @@ def multi_index_fem(
 
 
 def _best_cut(inside: Array, count: Array, eigenvalues: Array, energy: float, noise: float) -> Array:
+    """The measure of every cut between two eigenvalues, or of keeping nothing, whichever is least."""
     kept = (eigenvalues >= np.unique(eigenvalues[eigenvalues > 0])[:, None]).astype(float)
     return np.asarray(np.min(energy - inside @ kept.T + noise * kept @ count, axis=-1, initial=energy))
 
@@ -232,17 +238,18 @@ class Directional:
 
 
 @checked
-def directional(slope: float, w: Float[Array, " 2"], times: Float[Array, " time"]) -> Trajectory:
+def directional(slope: Finite, w: Annotated[Float[Array, " 2"], FINITE], times: Times) -> Trajectory:
     """Population gradient flow of beta <w, x> towards slope <w*, x>, w free in R^d and beta(0) = 0.
 
         dw_par / dt = beta (V - beta w_par),  dw_perp / dt = -beta^2 w_perp,  dbeta / dt = V w_par - beta |w|^2
 
     V is the slope and w = (w_par, w_perp) at the start: along w* = e_1, and outside it (e_2). beta^2 - |w|^2 is
-    conserved. Raises `ValueError` for values that are not finite or times that are negative or unsorted.
+    conserved.
+
+    >>> end = directional(slope=2, w=[0.1, 1], times=[0, 50]).states[-1]
+    >>> round(end.beta * float(end.w[0]), 3)  # what <w*, x> is multiplied with
+    2.0
     """
-    increasing(times=times)
-    nonnegative(times=times)
-    finite(slope=slope, w=w)
 
     def flow(_: float, y: Array) -> Array:
         beta, along, across = y
@@ -257,13 +264,12 @@ def directional(slope: float, w: Float[Array, " 2"], times: Float[Array, " time"
 
 
 @checked
-def directional_fem(slope: float, overlap: Float[Array, "*time"], noise: float) -> Float[Array, "*time"]:
+def directional_fem(slope: Finite, overlap: Float[Array, "*time"], noise: NonNegative) -> Float[Array, "*time"]:
     """Feature error measure of the one feature <w, x> / |w|: V^2 (1 - rho^2) + noise, or V^2 while that is smaller."""
-    nonnegative(noise=noise)
     return np.asarray(np.minimum(slope**2 * (1 - overlap**2) + noise, slope**2))
 
 
 @checked
-def overlaps(run: Trajectory, size: int = 1) -> Float[Array, "time k p"]:
+def overlaps(run: Trajectory, size: Count = 1) -> Float[Array, "time k p"]:
     """Psi = W*^T W along a run of an index model: the first `size` rows of its directions."""
     return np.stack([state.directions[:size] for state in run.states])  # type: ignore[attr-defined]

@@ -7,9 +7,9 @@ sequence model is to regression: `noise` stands for sigma^2 / sample size. On a 
 feature e has the variance (sigma^2 + Var(f* e)) / sample size.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -17,20 +17,24 @@ from numpy import ndarray as Array
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Times, checked
 from afp_utils.index.features import (
+    ORTHONORMAL,
+    Eigenvalues,
     IndexModel,
+    Link,
+    along_manifold,
     excess_risk,
     hermite_tensors,
     orthonormal,
-    refuse_oblique,
     slope,
     value,
     velocity,
 )
-from afp_utils.index.population import link_tensors
+from afp_utils.index.population import refuse_misfit
 
-SOLVER = {"method": "RK45", "rtol": 1e-6, "atol": 1e-9}
+SOLVER: dict[str, Any] = {"method": "RK45", "rtol": 1e-6, "atol": 1e-9}
+"""Explicit and looser than in `population`: the data of many runs are one system of equations, and noise hides 1e-6."""
 
 
 @checked
@@ -46,17 +50,22 @@ class HermiteData:
 
 
 @checked
-def hermite_data(link: Sequence, dimension: int, noise: Float[Array, " run"], rng: np.random.Generator) -> HermiteData:
+def hermite_data(
+    link: Link, dimension: Count, noise: Annotated[Float[Array, " run"], NONNEGATIVE], rng: np.random.Generator
+) -> HermiteData:
     """Draw a white-noise observation for each run: the target's tensors plus sqrt(noise) times symmetrised N(0, 1).
 
     <X, w^(x r)> then has covariance <w, w'>^r between directions w and w', as the coefficient of H_r(<w, x>) estimated
     from a sample has, for a target without energy. (With energy, the noise of a sample is larger along the target's own
-    directions: see the chapter.) Raises `ValueError` for a negative noise, for a target whose tensors are not symmetric
-    with one length k of all axes, and for one that does not fit the dimension.
+    directions: see the chapter.) Raises `ValueError` for a target whose tensors are not symmetric with one length k of
+    all axes, and for one that does not fit the dimension.
+
+    >>> data = hermite_data([0, [1, 0]], dimension=5, noise=[0, 0.1], rng=np.random.default_rng(0))
+    >>> bool((data.tensors[1][0] == [1, 0, 0, 0, 0]).all())  # the run without noise
+    True
     """
-    nonnegative(noise=noise)
     k = max((len(np.atleast_1d(tensor)) for tensor in link[1:]), default=0)
-    link = link_tensors(link, np.ones(len(link)), k)
+    refuse_misfit(link, len(link), k)
     if k > dimension:
         raise ValueError(f"dimension must be at least that of the link ({k}), got {dimension}")
     tensors = []
@@ -69,28 +78,36 @@ def hermite_data(link: Sequence, dimension: int, noise: Float[Array, " run"], rn
 
 
 @checked
-def random_directions(runs: int, dimension: int, width: int, rng: np.random.Generator) -> Float[Array, "run d p"]:
-    """Directions drawn uniformly: orthonormal columns, invariant under rotation."""
+def random_directions(runs: Count, dimension: Count, width: Count, rng: np.random.Generator) -> Float[Array, "run d p"]:
+    """Directions drawn uniformly: orthonormal columns, invariant under rotation.
+
+    >>> w = random_directions(runs=2, dimension=5, width=3, rng=np.random.default_rng(0))
+    >>> bool(np.allclose(w[0].T @ w[0], np.eye(3)))
+    True
+    """
     return orthonormal(rng.standard_normal((runs, dimension, width)))
 
 
 @checked
 def white_noise_flow(
     data: HermiteData,
-    eigenvalues: Float[Array, " degree"],
-    directions: Float[Array, "run d p"],
-    times: Float[Array, " time"],
+    eigenvalues: Eigenvalues,
+    directions: Annotated[Float[Array, "run d p"], FINITE, ORTHONORMAL],
+    times: Times,
 ) -> tuple[Trajectory, ...]:
     """Gradient flow on noisy tensors Y_r, one trajectory per run; the coefficients start at zero.
 
         dB_r / dt = sqrt(lambda_r) (S_r(W) - sqrt(lambda_r) B_r),   S_r(W) = Y_r with W in every slot
         dW / dt   = g - W sym(W^T g),   g = grad_W sum_r sqrt(lambda_r) <B_r, S_r(W)>
 
-    The risk is the population excess risk. Raises `ValueError` for data and directions of different
-    dimension, directions that are not orthonormal, a negative eigenvalue, or times that are negative or unsorted.
+    The risk is the population excess risk. Raises `ValueError` for data and directions of different dimension.
+
+    >>> data = hermite_data([0, [1, 0]], dimension=3, noise=[0], rng=np.random.default_rng(0))
+    >>> start = random_directions(runs=1, dimension=3, width=1, rng=np.random.default_rng(1))
+    >>> (run,) = white_noise_flow(data, [1, 1], start, times=[0, 20])
+    >>> round(float(run.risk[-1]), 3)
+    0.0
     """
-    increasing(times=times)
-    nonnegative(times=times, eigenvalues=eigenvalues)
     runs, d, p = directions.shape
     if len(data.tensors) != len(eigenvalues):
         raise ValueError(
@@ -98,7 +115,6 @@ def white_noise_flow(
         )
     if data.tensors[-1].shape != (runs, *[d] * (len(eigenvalues) - 1)):
         raise ValueError(f"directions must fit data of shape {data.tensors[-1].shape}, got {directions.shape}")
-    refuse_oblique(directions)
     cuts = np.cumsum([p**r for r in range(len(eigenvalues))])
 
     def unpack(y: Array) -> tuple[list[Array], Array]:
@@ -122,24 +138,23 @@ def white_noise_flow(
 
 @checked
 def sample_flow(
-    x: Float[Array, "n d"],
-    y: Float[Array, " n"],
-    eigenvalues: Float[Array, " degree"],
-    directions: Float[Array, "d p"],
-    times: Float[Array, " time"],
+    x: Annotated[Float[Array, "n d"], FINITE],
+    y: Annotated[Float[Array, " n"], FINITE],
+    eigenvalues: Eigenvalues,
+    directions: Annotated[Float[Array, "d p"], FINITE, ORTHONORMAL],
+    times: Times,
 ) -> Trajectory:
     """Gradient flow of the empirical loss mean (f(x_i) - y_i)^2 / 2 in coefficients, from zero, and directions.
 
         dB_r / dt = sqrt(lambda_r) mean_i (y_i - f(x_i)) H_r(W^T x_i)
         dW / dt   = g - W sym(W^T g),   g = mean_i (y_i - f(x_i)) x_i u(x_i)^T,   u the slope of f in W^T x
 
-    The risk is the training error mean (f(x_i) - y_i)^2. Raises `ValueError` for values that are not finite, directions
-    that are not orthonormal, a negative eigenvalue, or times that are negative or unsorted.
+    The risk is the training error mean (f(x_i) - y_i)^2.
+
+    >>> run = sample_flow([[1, 0], [-1, 0], [0, 1]], [1, -1, 0], [1, 1], directions=[[0.6], [0.8]], times=[0, 100])
+    >>> round(float(run.risk[-1]), 3)  # y is x_1
+    0.0
     """
-    increasing(times=times)
-    nonnegative(times=times, eigenvalues=eigenvalues)
-    finite(x=x, y=y)
-    refuse_oblique(directions)
     p = directions.shape[1]
     cuts = np.cumsum([p**r for r in range(len(eigenvalues))])
 
@@ -150,8 +165,7 @@ def sample_flow(
         residual = (y - value(features, eigenvalues, b)) / len(x)
         rates = [np.sqrt(scale) * residual @ h for scale, h in zip(eigenvalues, features)]
         ascent = x.T @ (residual[:, None] * slope(features, eigenvalues, b, p))
-        inner = w.T @ ascent
-        return np.concatenate([*rates, (ascent - w @ (inner + inner.T) / 2).ravel()])
+        return np.concatenate([*rates, along_manifold(ascent, w).ravel()])
 
     start = np.concatenate([np.zeros(cuts[-1]), directions.ravel()])
     path = [np.split(state, cuts) for state in flow_at(flow, start, times, **SOLVER)]

@@ -121,7 +121,7 @@ def test_observe_stacks_runs_and_times_in_this_order():
 
 
 def test_observe_refuses_nothing_and_runs_of_different_length():
-    with pytest.raises(ValueError, match=r"runs must be not empty, got \[\]"):
+    with pytest.raises(ValueError, match=r"runs must be not empty, got a list \[\]"):
         observe([], probe())
     with pytest.raises(ValueError, match=r"runs must have the same number of states, got \[1, 2\]"):
         observe([run([[1.0, 1]], [[1.0, 1]]), run([[1.0, 1]] * 2, [[1.0, 1]] * 2)], probe())

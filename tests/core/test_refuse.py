@@ -128,6 +128,7 @@ def test_items_are_read_one_by_one():
     assert same(echo(Sequence[float])((1, 2)), (1.0, 2.0))
     assert same(echo(Sequence[int])(np.array([1, 2])), [1, 2])
     assert same(echo(list[float])((1, 2)), [1.0, 2.0])
+    assert same(echo(Sequence[Float[Array, "..."]])([1, [2]])[0], np.array(1.0))
     rows = echo(tuple[Float[Array, " _"], ...])([[1], [1, 2]])
     assert [row.tolist() for row in rows] == [[1.0], [1.0, 2.0]]
 
@@ -144,7 +145,11 @@ def test_items_are_read_one_by_one():
         (int | float, np.int64(2), 2),
         (Literal["auto"] | float, "auto", "auto"),
         (Literal["auto"] | float, 1, 1.0),
+        (Literal["auto"] | Row, [1], np.ones(1)),
         (str | float, "one", "one"),
+        (Sequence[int] | Sequence[float], [1, 2.5], [1.0, 2.5]),
+        (tuple[int | str, ...], [1, "one"], (1, "one")),
+        (tuple[Literal["all"] | int, ...], ["all", np.int64(1)], ("all", 1)),
         (Float[Array, " n"] | Float[Array, "n k"], [[1]], np.ones((1, 1))),
     ],
 )
@@ -208,6 +213,7 @@ GOOD = {"x": np.ones((3, 2)), "y": np.ones(3)}
         ({"steps": 1.0}, "steps must be an integer, got a float 1.0"),
         ({"steps": np.float64(0.5)}, "steps must be an integer, got a float64 0.5"),
         ({"more": 3}, "more must be a tuple of items, each an array of floats of shape (n=3), got an int 3"),
+        ({"more": [[1, 2, 3], 3]}, "more[1] must be an array of floats of shape (n), got an int 3"),
         (
             {"more": [np.ones(2)]},
             "more must be a tuple of items, each an array of floats of shape (n=3), got a tuple (array([1., 1.]),)",
@@ -293,17 +299,19 @@ def test_a_refusal_inside_keeps_its_message():
         (Share, np.nan, "it must be in [0, 1], got nan"),
         (Times, [0, 2, 2], "it must be strictly increasing, got 2.0 at index 2"),
         (Times, [-1, 2], "it must be non-negative and finite, got -1.0 at index 0"),
-        (Times, [], "it must be not empty, got []"),
+        (Times, [], "it must be not empty, got float64 of shape (0,)"),
         (Annotated[Row, INCREASING], [np.inf, np.inf], "it must be finite, got inf at index 0"),
         (Annotated[Float[Array, " n"], INCREASING], [np.nan], "it must be strictly increasing, got nan at index 0"),
         (Annotated[Float[Array, " n"], INCREASING], [np.inf, np.inf], "it must be strictly increasing, got inf at index 1"),
         (Annotated[Sequence[int], at_least(2)], (3, 1), "it must be at least 2, got 1 at index 1"),
-        (Annotated[Sequence[str], SOME], [], "it must be not empty, got []"),
+        (Annotated[Sequence[str], SOME], [], "it must be not empty, got a list []"),
         (Sequence[Count], [1, 0], "it[1] must be at least 1, got 0"),
         (tuple[Row, ...], [[1], [0, np.inf]], "it[1] must be finite, got inf at index 1"),
         (Annotated[tuple[Float[Array, " _"], ...], FINITE], [[1], [0, np.inf]], "it[1] must be finite, got inf at index 1"),
         (Positive | None, -1, "it must be positive and finite, got -1.0"),
         (float | Annotated[Float[Array, " n"], POSITIVE], [-1], "it must be positive and finite, got -1.0 at index 0"),
+        (Annotated[Float[Array, "n d"], Rule("square", lambda x: x.shape[0] == x.shape[1])], [[1, 2]],
+         "it must be square, got float64 of shape (1, 2)"),
         (Annotated[int, Rule("even", lambda n: n % 2 == 0)], 3, "it must be even, got 3"),
     ],
 )  # fmt: skip

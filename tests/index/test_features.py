@@ -190,9 +190,9 @@ def test_refusals():
         model().predict(np.ones((2, 3)))
     with pytest.raises(TypeError):
         hermite_tensor(np.ones((2, 3, 4)), 1)
-    with pytest.raises(ValueError, match="size must be positive"):
+    with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         hermite(np.ones(2), 0)
-    with pytest.raises(ValueError, match="size must be positive"):
+    with pytest.raises(ValueError, match="degree must be at least 0, got -1"):
         hermite_tensor(np.ones((2, 3)), -1)
     with pytest.raises(ValueError, match="one tensor per eigenvalue"):
         excess_risk([0.0, np.ones(2)], model())

@@ -385,8 +385,8 @@ def test_one_time_alone_and_long_times():
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"overlap": 1.0}, "overlap must lie strictly between -1 and 1"),
-        ({"overlap": float("nan")}, "overlap must lie strictly between -1 and 1"),
+        ({"overlap": 1.0}, "overlap must be strictly between -1 and 1"),
+        ({"overlap": float("nan")}, "overlap must be strictly between -1 and 1"),
         ({"eigenvalues": -EIGENVALUES}, "eigenvalues must be non-negative"),
         ({"link": np.array([0, np.nan, 1, 1])}, "link must be finite"),
         ({"times": np.array([1.0, 0.5])}, "times must be strictly increasing"),
@@ -402,7 +402,7 @@ def test_single_index_refuses(change, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"overlap": 1.1 * np.eye(2)}, "singular values up to 1"),
+        ({"overlap": 1.1 * np.eye(2)}, "overlap must be of singular values up to 1, got float64"),
         ({"overlap": np.full((2, 2), np.nan)}, "overlap must be finite"),
         ({"link": pair()[:2]}, "one tensor per eigenvalue"),
         ({"link": [np.array(0.0), np.zeros(3), np.eye(2)]}, r"link\[1\] must have shape \(2,\)"),

@@ -250,14 +250,14 @@ def test_refusals():
         sampling.white_noise_flow(data, EIGENVALUES, w[:1], times)
     with pytest.raises(ValueError, match="times must be strictly increasing"):
         sampling.white_noise_flow(data, EIGENVALUES, w, times[::-1].copy())
-    with pytest.raises(ValueError, match="directions must have orthonormal columns"):
+    with pytest.raises(ValueError, match="directions must be of orthonormal columns"):
         sampling.white_noise_flow(data, EIGENVALUES, 1.1 * w, times)
     with pytest.raises(ValueError, match=r"link\[2\] must be symmetric"):
         sampling.hermite_data([0.0, [0.0, 0.0], [[0.0, 1.0], [0.0, 0.0]]], 4, np.ones(1), rng)
     with pytest.raises(ValueError, match=r"link\[1\] must have shape \(2,\)"):
         sampling.hermite_data([0.0, [0.0], np.eye(2)], 4, np.ones(1), rng)
     x, y, w = sample()
-    with pytest.raises(ValueError, match="directions must have orthonormal columns"):
+    with pytest.raises(ValueError, match="directions must be of orthonormal columns"):
         sampling.sample_flow(x, y, EIGENVALUES, w @ np.array([[1.0, 0.3], [0.0, 1.0]]), times)
     with pytest.raises(ValueError, match="directions must be finite"):
         sampling.sample_flow(x, y, EIGENVALUES, w * np.nan, times)
@@ -281,3 +281,39 @@ def test_runs_do_not_see_each_other():
         np.testing.assert_allclose(together[run].states[1].beta, alone.states[1].beta, atol=1e-4)
         np.testing.assert_allclose(together[run].states[1].directions, alone.states[1].directions, atol=1e-4)
         np.testing.assert_allclose(together[run].risk, alone.risk, atol=1e-4)
+
+
+def test_integers_and_lists_mean_what_floats_mean():
+    """Of all three modules of the room."""
+    link, whole, ones = [0.0, np.array([1.0, 0.0])], [0, [1, 0]], np.ones(2)
+    times, w = np.array([0.0, 2.0]), np.array([[[1.0], [0.0], [0.0]]])
+
+    def data(link, dimension, noise):
+        return sampling.hermite_data(link, dimension, noise, np.random.default_rng(0))
+
+    usual, same = data(link, 3, np.array([1.0])), data(whole, np.int64(3), [1])
+    np.testing.assert_array_equal(same.tensors[1], usual.tensors[1])
+    x, y = [[1, 0], [0, 2], [1, 1]], [1, -1, 2]
+    p, overlap = population, [[1], [0]]
+    pairs = [
+        (
+            sampling.white_noise_flow(same, [1, 1], w.astype(int), [0, 2])[0],
+            sampling.white_noise_flow(usual, ones, w, times)[0],
+        ),
+        (
+            sampling.sample_flow(x, y, [1, 1], overlap, [0, 2]),
+            sampling.sample_flow(np.array(x, float), np.array(y, float), ones, np.array(overlap, float), times),
+        ),
+        (p.single_index([0, 1], [1, 1], np.float32(0.5), [0, 2]), p.single_index(np.eye(2)[1], ones, 0.5, times)),
+        (p.multi_index(whole, [1, 1], overlap, [0, 2]), p.multi_index(link, ones, np.array(overlap, float), times)),
+    ]
+    for one, other in pairs:
+        np.testing.assert_array_equal(one.risk, other.risk)
+        np.testing.assert_array_equal(p.overlaps(one, np.int64(1)), p.overlaps(other))
+    got, wanted = p.directional(2, [0, 1], [0, 2]), p.directional(2.0, np.array([0.0, 1.0]), times)
+    np.testing.assert_array_equal(got.risk, wanted.risk)
+    assert p.escape_time([0, 1], [1, 1], np.float32(0.5)) == p.escape_time(np.eye(2)[1], ones, 0.5)
+    assert p.single_index_fem([0, 1], [1, 1], 1, 1) == p.single_index_fem(np.eye(2)[1], ones, np.array(1.0), 1.0)
+    assert p.multi_index_fem(whole, [1, 1], overlap, 1) == p.multi_index_fem(link, ones, np.array(overlap, float), 1.0)
+    assert p.directional_fem(2, 1, np.int8(1)) == p.directional_fem(2.0, np.array(1.0), 1.0)
+    np.testing.assert_array_equal(hermite([[1, 2]], np.int64(3)), hermite(np.array([[1.0, 2.0]]), 3))
