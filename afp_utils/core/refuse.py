@@ -1,7 +1,16 @@
 """Arguments are checked where they are declared: type, shape and rule stand in the annotation.
 
-    @checked
-    def power(x: Annotated[Float[Array, "n d"], FINITE], rate: Positive, steps: Count = 1) -> Float[Array, " n"]: ...
+>>> @checked
+... def power(x: Annotated[Float[Array, " n"], FINITE], exponent: Positive) -> Float[Array, " n"]:
+...     return x**exponent
+>>> power([1, 2], 2)
+array([1., 4.])
+>>> power([1, 2], -2)
+Traceback (most recent call last):
+ValueError: exponent must be positive and finite, got -2.0
+>>> power([[1, 2]], 2)
+Traceback (most recent call last):
+TypeError: x must be an array of floats of shape (n), got float64 of shape (1, 2)
 
 Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and lists of them are taken for what
 they are. What does not fit raises an error of one line that names the argument, the rule and the value: `TypeError` for

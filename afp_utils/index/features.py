@@ -10,13 +10,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.special import factorial
 
+from afp_utils.core.flow import flow_at
+from afp_utils.core.models import Trajectory
 from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Rule, at_least, checked
 
 Eigenvalues = Annotated[Float[Array, " degree"], NONNEGATIVE]
@@ -199,3 +201,31 @@ def excess_risk(link: Link, state: IndexModel) -> float:
         inside = project(tensor, psi[None])[0]
         risk += np.sum(tensor**2) - np.sum(inside**2) + np.sum((inside - np.sqrt(scale) * b) ** 2)
     return float(max(risk, 0.0))  # the first two terms cancel up to rounding once W holds W*
+
+
+def flow_on_tensors(
+    link: Link, tensors: Sequence[Array], eigenvalues: Array, directions: Array, times: Array, solver: dict[str, Any]
+) -> tuple[Trajectory, ...]:
+    """Gradient flow on a batch of tensors (run, d, .., d) from directions (run, d, p) and coefficients zero.
+
+    All runs are one system of equations for the solver. The risk is that of the target `link`.
+    """
+    runs, _, p = directions.shape
+    cuts = np.cumsum([p**r for r in range(len(eigenvalues))])
+
+    def unpack(y: Array) -> tuple[list[Array], Array]:
+        *b, w = np.split(y.reshape(runs, -1), cuts, axis=1)
+        return b, w.reshape(directions.shape)
+
+    def flow(_: float, y: Array) -> Array:
+        parts = velocity(tensors, eigenvalues, *unpack(y))
+        return np.concatenate([part.reshape(runs, -1) for part in parts], axis=1).ravel()
+
+    start = np.concatenate([np.zeros((runs, cuts[-1])), directions.reshape(runs, -1)], axis=1).ravel()
+    turned = [(b, orthonormal(w)) for b, w in map(unpack, flow_at(flow, start, times, **solver))]
+
+    def trajectory(run: int) -> Trajectory:
+        states = tuple(IndexModel(eigenvalues, tuple(part[run] for part in b), w[run]) for b, w in turned)
+        return Trajectory(times, np.array([excess_risk(link, state) for state in states]), states)
+
+    return tuple(map(trajectory, range(runs)))

@@ -21,7 +21,7 @@ from scipy.special import comb
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
 from afp_utils.core.refuse import FINITE, Count, Finite, NonNegative, Rule, Times, checked
-from afp_utils.index.features import Eigenvalues, IndexModel, Link, excess_risk, orthonormal, project, velocity
+from afp_utils.index.features import Eigenvalues, IndexModel, Link, flow_on_tensors, project
 
 Coefficients = Annotated[Float[Array, " degree"], FINITE]
 Overlap = Annotated[float, Rule("strictly between -1 and 1", lambda rho: (rho > -1) & (rho < 1))]
@@ -138,23 +138,8 @@ def multi_index(link: Link, eigenvalues: Eigenvalues, overlap: Overlaps, times: 
     [1.0, 0.0]
     """
     refuse_misfit(link, len(eigenvalues), len(overlap))
-    k, p = overlap.shape
-    tensors, w = [embed(tensor, k + p)[None] for tensor in link], _directions(overlap)
-    cuts = np.cumsum([p**r for r in range(len(link))])
-
-    def unpack(y: Array) -> tuple[list[Array], Array]:
-        *b, w = np.split(y, cuts)
-        return [part[None] for part in b], w.reshape(1, k + p, p)
-
-    def flow(_: float, y: Array) -> Array:
-        return np.concatenate([part.ravel() for part in velocity(tensors, eigenvalues, *unpack(y))])
-
-    start = np.concatenate([np.zeros(cuts[-1]), w.ravel()])
-    path = flow_at(flow, start, times, atol=1e-13, **SOLVER)
-    states = tuple(
-        IndexModel(eigenvalues, tuple(part[0] for part in b), orthonormal(w)[0]) for b, w in map(unpack, path)
-    )
-    return Trajectory(times, np.array([excess_risk(link, state) for state in states]), states)
+    tensors = [embed(tensor, sum(overlap.shape))[None] for tensor in link]
+    return flow_on_tensors(link, tensors, eigenvalues, _directions(overlap)[None], times, SOLVER | {"atol": 1e-13})[0]
 
 
 def _directions(overlap: Array) -> Array:

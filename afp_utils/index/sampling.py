@@ -24,12 +24,11 @@ from afp_utils.index.features import (
     IndexModel,
     Link,
     along_manifold,
-    excess_risk,
+    flow_on_tensors,
     hermite_tensors,
     orthonormal,
     slope,
     value,
-    velocity,
 )
 from afp_utils.index.population import refuse_misfit
 
@@ -108,32 +107,12 @@ def white_noise_flow(
     >>> round(float(run.risk[-1]), 3)
     0.0
     """
-    runs, d, p = directions.shape
-    if len(data.tensors) != len(eigenvalues):
-        raise ValueError(
-            f"eigenvalues must be one per degree of the data ({len(data.tensors)}), got {len(eigenvalues)}"
-        )
-    if data.tensors[-1].shape != (runs, *[d] * (len(eigenvalues) - 1)):
-        raise ValueError(f"directions must fit data of shape {data.tensors[-1].shape}, got {directions.shape}")
-    cuts = np.cumsum([p**r for r in range(len(eigenvalues))])
-
-    def unpack(y: Array) -> tuple[list[Array], Array]:
-        *b, w = np.split(y.reshape(runs, -1), cuts, axis=1)
-        return b, w.reshape(directions.shape)
-
-    def flow(_: float, y: Array) -> Array:
-        parts = velocity(data.tensors, eigenvalues, *unpack(y))
-        return np.concatenate([part.reshape(runs, -1) for part in parts], axis=1).ravel()
-
-    start = np.concatenate([np.zeros((runs, cuts[-1])), directions.reshape(runs, -1)], axis=1).ravel()
-    path = [unpack(y) for y in flow_at(flow, start, times, **SOLVER)]
-    turned = [(b, orthonormal(w)) for b, w in path]
-
-    def trajectory(run: int) -> Trajectory:
-        states = tuple(IndexModel(eigenvalues, tuple(part[run] for part in b), w[run]) for b, w in turned)
-        return Trajectory(times, np.array([excess_risk(data.link, state) for state in states]), states)
-
-    return tuple(trajectory(run) for run in range(runs))
+    degrees, shape = len(data.tensors), data.tensors[-1].shape
+    if degrees != len(eigenvalues):
+        raise ValueError(f"eigenvalues must be one per degree of the data ({degrees}), got {len(eigenvalues)}")
+    if shape != (len(directions), *directions.shape[1:2] * (degrees - 1)):
+        raise ValueError(f"directions must fit data of shape {shape}, got {directions.shape}")
+    return flow_on_tensors(data.link, data.tensors, eigenvalues, directions, times, SOLVER)
 
 
 @checked
