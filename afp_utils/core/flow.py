@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """Where a flow stands at given times."""
 
 from collections.abc import Callable

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """Five measures of what a model has learned. Each maps an `Observation` to one number per run and time.
 
 A measure sees only answers on the probe, never the mechanism that gave them, so one function serves every chapter.

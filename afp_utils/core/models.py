@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """What every mechanism produces and what every measure sees: models in time, looked at through one probe.
 
 Features are defined only up to rotation, so their Gram matrix on fixed points is the common currency. A model at one

@@ -49,6 +49,9 @@ class Rule:
     words: str
     fits: Callable[[Any], Any]
 
+    def __repr__(self) -> str:  # as signatures in the documentation show it
+        return self.words
+
 
 def at_least(low: float) -> Rule:
     return Rule(f"at least {low}", lambda value: value >= low)

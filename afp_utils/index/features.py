@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """Hermite features of adaptive directions: the features, the model on them, and the gradient flow of both.
 
 Inputs are x ~ N(0, I_d). The features of directions W (d, p), orthonormal columns, are the Hermite polynomials of

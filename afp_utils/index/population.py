@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """Adaptive features that are directions: linear, single-index and multi-index models, trained on the population loss.
 
 Inputs are x ~ N(0, I_d). Gradient flow trains the coefficients, which start at zero, and the directions together. The

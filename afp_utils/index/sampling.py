@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """Index models trained on data: on noisy Hermite coefficients (white noise), and on a finite sample.
 
 The white-noise version of a target sum_r <G_r, H_r(W*^T x)> observes, for each degree r, a tensor of R^d: the target's

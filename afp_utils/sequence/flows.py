@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """Over-parameterised sequence models: every coordinate learns its own size and its own feature, exactly solved.
 
 One noisy coefficient per coordinate, z_j = theta*_j + noise. The predictor theta_j = a_j b_j^D beta_j is trained by

@@ -1,4 +1,3 @@
-# mypy: disable-error-code="no-any-return"
 """What sequence models can and do achieve: expected risks without simulation, and the best that any filter could do."""
 
 import math
