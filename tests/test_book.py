@@ -71,8 +71,8 @@ def figures(name: str) -> list[dict[str, Any]]:
 def test_contents_list_all_chapters_and_nothing_else() -> None:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
-    pages = [path for kind in ("*.md", "*.ipynb") for path in BOOK.glob(kind)]
-    assert sorted(listed) == sorted(f"chapters/{path.stem}" for path in pages)
+    pages = [path for kind in ("*.md", "*.ipynb") for path in BOOK.rglob(kind)]
+    assert sorted(listed) == sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in pages)
 
 
 @EACH

@@ -31,6 +31,9 @@ class Rule:
     words: str
     fits: Callable[[Any], Any]
 
+    def __repr__(self) -> str:
+        return self.words
+
 
 def at_least(low: float) -> Rule:
     return Rule(f"at least {low}", lambda value: value >= low)
