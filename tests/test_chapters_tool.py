@@ -15,19 +15,15 @@ from tools.notebooks import ChapterError, foundations
 
 ROOT = Path(__file__).parents[1]
 EXERCISE = """
-from afp_utils.exercises import exercise, expect
+from afp_utils.exercises import exercise
 
-@exercise(minutes=5, hint="Divide.", worked="By two.")
+@exercise(minutes=5, hint="Divide.", worked="By two.", inputs=lambda rng: [(3.0,)])
 def half(x):
     '''Half of `x`.
 
     What is it?
     '''
     return x / 2
-
-@half.checker
-def _(answer):
-    expect(answer(3.0) == 1.5, "half of 3 is 1.5")
 """
 DRAFT = """\
 # %% [markdown]
@@ -171,6 +167,7 @@ def change(book: Book, file: str, old: str, new: str) -> None:
         ("afp_utils/trajectory.py", "x.T @ x", "x.T @ (x + 0)"),  # imported by the chapter
         ("afp_utils/_checks.py", "np.any(bad)", "np.any([bad])"),  # imported by what it imports
         ("afp_utils/exercises/small.py", "return x / 2", "return 0.5 * x"),  # its exercises
+        ("afp_utils/exercises/small.py", "(3.0,)", "(4.0,)"),
         ("_config.yml", "afp-book/afp-book", "someone/afp-book"),  # the set-up cell
     ],
 )
@@ -187,6 +184,7 @@ def test_a_chapter_runs_again_where_a_result_may_differ(book: Book, file: str, o
     ("file", "old", "new"),
     [
         ("afp_utils/exercises/small.py", "Divide.", "Halve."),
+        ("afp_utils/exercises/small.py", "minutes=5", "objective='Divide', points=2, difficulty='easy', minutes=5"),
         ("afp_utils/exercises/small.py", "Half of `x`.", "One half of `x`."),
         ("afp_utils/registry/small.toml", "0.01", "0.02"),
         ("chapters/small.ipynb", "of it, measured", "of all, measured"),
