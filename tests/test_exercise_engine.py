@@ -54,6 +54,31 @@ PAIRS = asked(lambda x, y: (x + y, np.array([x * y, x])), lambda rng: rng.unifor
 COUNT = asked(lambda n: n * (n + 1) // 2, lambda rng: [(3,), (20,), (8,)])
 
 
+def _sets(groups, n):
+    return float(max(map(len, groups)) + n)
+
+
+SETS = asked(_sets, lambda rng: [([{1}], 2), ([{1, 2}, {3}], 3), ([{1, 2, 3}, {1}], 4), ([{1}, {2}, {4, 5}], 2)])
+
+
+def test_zero_is_no_sign_of_a_right_answer():
+    task = asked(lambda x, y: x * y, lambda rng: [(0.0, 1.0), (2.0, 2.0), (3.0, 5.0)])
+    assert task.check(lambda x, y: 2 * x * y).message == "your values are 2 times too large"
+
+
+def test_an_answer_that_is_slow_elsewhere_is_not_tried_for_long():
+    start = time.perf_counter()
+    task = asked(_law, lambda rng: [(*case[:2], 1.0 + case[2]) for case in _scalars(rng)])
+
+    def answer(x, gamma, time):
+        while time <= 0.5:
+            pass
+        return np.sin(x * gamma * time)
+
+    assert not task.check(answer, seconds=0.2).passed
+    assert time.perf_counter() - start < 4
+
+
 def test_stub_and_solution_are_made_from_one_function():
     assert half.stub == 'def half(x):\n    """Return half of `x`."""\n    ...  # your code here'
     assert half.code == 'def half(x):\n    """Return half of `x`."""\n    return x / 2'
@@ -257,6 +282,12 @@ KINDS = [
         "too small by a factor proportional to the square of",
     ),
     (LAW, lambda x, gamma, time: _law(x, gamma, time) - 2 * x, "your values are off by a multiple of `x`"),
+    (LAW, lambda x, gamma, time: _law(x, gamma, time) + 0.5 / x, "your values are off by a multiple of 1 / `x`"),
+    (LAW, lambda x, gamma, time: np.sqrt(gamma) * _law(x, 1, time), "too small by the root of `gamma`"),
+    (LAW, lambda x, gamma, time: _law(x, gamma, time**2), "your result would be right with `time` = 0 or `time` = 1:"),
+    (LAW, lambda x, gamma, time: _law(gamma, x, time), "your result would be right with `gamma` = `x`:"),
+    (SETS, lambda groups, n: _sets(groups, n) if len(groups) > 1 else 9.5, "wrong where the length of `groups` = 1:"),
+    (SETS, lambda groups, n: n, "your result does not depend on `groups`, the right one does"),
     (LAW, lambda x, gamma, time: np.sin(gamma * x), "your result does not depend on `time`, the right one does"),
     (LAW, lambda x, gamma, time: np.nan, "not all of your values are finite"),
     (LAW, lambda x, gamma, time: 0, "your values are all zero"),

@@ -32,7 +32,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -40,8 +39,10 @@ import numpy as np
 
 from afp_utils.exercises._difference import (
     Mistake,
+    attempt,
     difference,
     expect,
+    experiment,
     leaves,
     same,
 )
@@ -169,7 +170,7 @@ class Exercise:
                 return
             shared: list[tuple[bool, str]] = []
             for sentence, mistake in self.mistakes:
-                alike = [same(one, _attempt(mistake, case), self.tolerance) for one, case in zip(given, cases)]
+                alike = [same(one, attempt(mistake, case), self.tolerance) for one, case in zip(given, cases)]
                 if all(alike[i] for i, fine in enumerate(right) if not fine):
                     shared.append((not all(alike), sentence))
             if shared:  # those that agree on all inputs come before those that agree where the answer is wrong
@@ -177,21 +178,8 @@ class Exercise:
             results = [leaves(*pair) for pair in zip(given, truths)]
             names = list(inspect.signature(self.solution).parameters)
             where, kind, size = difference(names, cases, results, self.tolerance)
-            raise Mistake(where + (kind or self._dependence(names, answer, cases) or size))
-
-    def _dependence(self, names: list[str], answer: Answer, cases: list[tuple]) -> str | None:
-        """Say which argument changes the solution's results and not the answer's, or the other way round."""
-        for k, name in enumerate(names):
-            moved = [(case, (*case[:k], other[k], *case[k + 1 :])) for case, other in pairwise(cases[:4])]
-            stays = []
-            for function in (answer, self.solution):
-                results = [[_attempt(function, case) for case in pair] for pair in moved if _alike(k, *pair)]
-                ran = [pair for pair in results if not any(isinstance(result, _Failed) for result in pair)]
-                stays.append(all(same(*pair, self.tolerance) for pair in ran))
-            if stays[0] != stays[1]:
-                which = ("does not depend", "does") if stays[0] else ("depends", "does not")
-                return f"your result {which[0]} on `{name}`, the right one {which[1]}"
-        return None
+            kind = kind or experiment(names, answer, self.solution, cases, self.tolerance)
+            raise Mistake(where + (kind or size))
 
 
 # ---- calls ----
@@ -235,21 +223,6 @@ def _call(function: Answer, arguments: tuple, named: dict[str, Any], seconds: fl
         raised = f"your function raised {type(error).__name__}{line}" + (f": {first}" if first else "")
         late = f"your function was stopped{line}: it took more than {seconds:g} seconds"
         raise Mistake(late if isinstance(error, _TimeUp) else raised) from None
-
-
-def _attempt(function: Answer, arguments: tuple) -> Any:
-    try:
-        return function(*copy.deepcopy(arguments))
-    except Exception:  # noqa: BLE001 - a mistake may fail on some inputs
-        return _Failed()
-
-
-class _Failed:
-    """A result that equals no other."""
-
-
-def _alike(k: int, one: tuple, other: tuple) -> bool:
-    return type(one[k]) is type(other[k]) and np.shape(one[k]) == np.shape(other[k])
 
 
 def exercise(*, minutes: int, hint: str, worked: str, **given: Any) -> Callable[[Answer], Exercise]:

@@ -1,6 +1,8 @@
 """What kind of difference there is between an answer and the truth, in words that tell the mistake and not the truth."""
 
-from collections.abc import Callable
+import copy
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from numbers import Number
 from typing import Any
@@ -114,7 +116,10 @@ def difference(
 ) -> tuple[str, str, str]:
     """Where an answer is wrong if not everywhere, the kind of difference (or nothing), and its size."""
     bad = [[leaf for leaf in leaves if not _close(*leaf[1:], tolerance).all()] for leaves in results]
-    where = "" if all(bad) else f"right for some inputs, wrong {_inputs(names, cases, [len(b) > 0 for b in bad])}: "
+    told = [
+        b or not any(truth.any() for _, _, truth in leaves) for b, leaves in zip(bad, results)
+    ]  # zero is easily right
+    where = "" if all(told) else f"right for some inputs, wrong {_inputs(names, cases, [len(b) > 0 for b in bad])}: "
     places, wrong = [leaf[0] for leaf in results[0]], {leaf[0] for leaves in bad for leaf in leaves}
     if len(places) > len(wrong):
         where += f"{' and '.join(p for p in places if p in wrong)} wrong, the rest right: "
@@ -127,8 +132,10 @@ def difference(
         return where, "the parts are right and stand in the wrong order", ""
     got, truth = (np.abs(np.concatenate([np.ravel(pair[k]) for pair in pairs])).sum() for k in (1, 2))
     size = "of the right size, but wrong" if truth < 2 * got < 4 * truth else "far too large"
-    found = _kind(pairs) or _factor(pairs) or _argument(names, pairs) or _entries(pairs)
-    return where, found or "", size if 2 * got > truth else "far too small"
+    size = size if 2 * got > truth else "far too small"
+    if all(truth.ndim and _close(got, truth).any() for _, got, truth in pairs):
+        size = "some entries are right, others wrong"
+    return where, _kind(pairs) or _factor(pairs) or _argument(names, pairs) or _entries(pairs) or "", size
 
 
 def _permuted(leaves: list) -> bool:
@@ -142,7 +149,7 @@ def _inputs(names: list[str], cases: list[tuple], bad: list[bool]) -> str:
         sizes = [_number(case[k]) for case in cases]
         if None in sizes:
             continue
-        label = f"`{name}`" if np.ndim(cases[0][k]) == 0 else f"the length of `{name}`"
+        label = f"`{name}`" if isinstance(cases[0][k], Number) else f"the length of `{name}`"
         wrong, right = (np.array([s for s, b in zip(sizes, bad) if b is kind]) for kind in (True, False))
         if (wrong < 0).all() and (right >= 0).all() or (wrong > 0).all() and (right <= 0).all():
             found["sign"].append(f"where {label} is {'negative' if wrong[0] < 0 else 'positive'}")
@@ -156,9 +163,9 @@ def _inputs(names: list[str], cases: list[tuple], bad: list[bool]) -> str:
 def _number(value: Any) -> float | None:
     """What a sentence can say of an argument: a number itself, or the length of an array."""
     value = _plain(value)
-    if not isinstance(value, np.ndarray) or value.dtype.kind not in "biuf":
-        return None
-    return float(value) if value.ndim == 0 else float(len(value))
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.ndim == 0:
+        return float(value)
+    return float(len(value)) if isinstance(value, np.ndarray | tuple) else None
 
 
 def _kind(pairs: list[Pair]) -> str | None:
@@ -200,16 +207,17 @@ def _argument(names: list[str], pairs: list[Pair]) -> str | None:
     shifted = all(_close(got, truth + s).all() for (_, got, truth), s in zip(pairs, shifts))
     for k, name in enumerate(names):
         sizes = np.array([_number(case[k]) for case, *_ in pairs], dtype=float)
-        label = name if np.ndim(pairs[0][0][k]) == 0 else f"len({name})"
+        label = name if isinstance(pairs[0][0][k], Number) else f"len({name})"
         if not (len(set(sizes)) > 2 and np.isfinite(sizes).all() and sizes.all()):
             continue
         for power, words in POWERS.items():
             for large, rest in ((True, factors / abs(sizes) ** power), (False, factors * abs(sizes) ** power)):
                 if scaled and _close(rest, rest[:1]).all():
-                    exact = "the factor" if np.isclose(abs(rest[0]), 1) else "a factor proportional to"
-                    return f"your values are too {'large' if large else 'small'} by {exact} {words.format(label)}"
-        if shifted and _close(shifts / sizes, shifts[:1] / sizes[:1]).all():
-            return f"your values are off by a multiple of `{label}`"
+                    exact = "the factor " * (power == 1) if np.isclose(abs(rest[0]), 1) else "a factor proportional to "
+                    return f"your values are too {'large' if large else 'small'} by {exact}{words.format(label)}"
+        for words, rest in (("", shifts / sizes), ("1 / ", shifts * sizes)):
+            if shifted and _close(rest, rest[:1]).all():
+                return f"your values are off by a multiple of {words}`{label}`"
     arrays = any(truth.size > 1 for *_, truth in pairs)
     return "each result is right up to a factor that changes with the inputs" if scaled and arrays else None
 
@@ -231,4 +239,79 @@ def _entries(pairs: list[Pair]) -> str | None:
     starts = {tuple(map(int, k)) for mask in wrong for k in np.argwhere(mask)}
     ends = {tuple(map(int, k - mask.shape)) for mask in wrong for k in np.argwhere(mask)}
     only = next((min(one) for one in (starts, ends) if len(one) == 1), None)
-    return "some entries are right, others wrong" if only is None else f"only entry {list(only)} is wrong"
+    return None if only is None else f"only entry {list(only)} is wrong"
+
+
+# ---- what happens at other arguments ----
+
+
+class _Failed:
+    """A result that equals no other."""
+
+
+def attempt(function: Answer, arguments: tuple) -> Any:
+    """The result on a copy of the arguments, or one that equals no other."""
+    try:
+        return function(*copy.deepcopy(arguments))
+    except Exception:  # noqa: BLE001 - on some arguments a mistake may fail
+        return _Failed()
+
+
+def experiment(
+    names: list[str], answer: Answer, solution: Answer, cases: list[tuple], tolerance: float, seconds: float = 2.0
+) -> str:
+    """Name an argument on which only one of both depends, or one at whose special value the answer is right."""
+    end, found = time.monotonic() + seconds, []
+    old = [[attempt(function, case) for case in cases] for function in (answer, solution)]
+    for words, moved in _moves(names, cases):
+        if time.monotonic() > end:
+            break
+        truths = [attempt(solution, case) for case in moved]
+        if any(isinstance(truth, _Failed) for truth in truths):
+            continue
+        given = [attempt(answer, case) for case in moved]
+        if words.startswith("depend"):
+            stays = [all(same(*both, tolerance) for both in zip(*pair)) for pair in zip(old, (given, truths))]
+            if stays[0] != stays[1] and not any(isinstance(one, _Failed) for one in given):
+                which = ("does not depend", "does") if stays[0] else ("depends", "does not")
+                return f"your result {which[0]} {words[7:]}, the right one {which[1]}"
+        elif all(same(*both, tolerance) for both in zip(given, truths)) and _varied(truths):
+            found.append(words)
+    return f"your result would be right with {' or '.join(found[:2])}: look at how that enters" if found else ""
+
+
+def _varied(results: list[Any]) -> bool:
+    """Whether results say enough for an answer that shares them: several finite sizes."""
+    values = np.concatenate([np.abs(np.ravel(a)) for result in results for _, a, _ in leaves(result, result)])
+    return bool(np.isfinite(values).all() and not _close(values, values[:1]).all())
+
+
+def _moves(names: list[str], cases: list[tuple]) -> Iterator[tuple[str, list[tuple]]]:
+    """Words for a change of one argument, and the changed arguments: that of the next case, zero, one, another one."""
+    for k, name in enumerate(names):
+
+        def put(values: list[Any], k: int = k) -> list[tuple]:
+            return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(cases, values)]
+
+        old = [case[k] for case in cases]
+        kinds = [_sort(value) for value in old]
+        following = [*old[1:], old[0]]
+        alike = [one == other for one, other in zip(kinds, [*kinds[1:], kinds[0]])]
+        yield f"depend on `{name}`", put([new if same else now for now, new, same in zip(old, following, alike)])
+        arrays = [_plain(list(value) if isinstance(value, tuple) else value) for value in old]
+        if not all(isinstance(value, np.ndarray) and value.dtype.kind in "iuf" for value in arrays):
+            continue
+        for number in (0, 1):
+            changed = [np.full_like(array, number) for array in arrays]
+            yield f"`{name}` = {number}", put([_like(value, array) for value, array in zip(old, changed)])
+        for j in range(k):
+            if kinds == [_sort(case[j]) for case in cases]:
+                yield f"`{name}` = `{names[j]}`", put([case[j] for case in cases])
+
+
+def _sort(value: Any) -> tuple[type, Any]:
+    return type(value), getattr(_plain(value), "shape", None)
+
+
+def _like(value: Any, array: np.ndarray) -> Any:
+    return array if isinstance(value, np.ndarray) else type(value)(array.tolist())

@@ -194,7 +194,7 @@ rate_power.mistake(
 
 def _bowls(rng):
     return [
-        (*rng.normal(size=(2, m)), *rng.uniform(0.5, 1.8, 2), ratio)
+        (*rng.normal(size=(2, m)), *rng.uniform(1.2, 2, 2), ratio)
         for m, ratio in ((2, 0.4), (3, 2.5), (5, 0.2), (4, rng.uniform(3, 5)))
     ]
 
