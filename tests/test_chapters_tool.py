@@ -180,11 +180,17 @@ def test_a_chapter_runs_again_where_a_result_may_differ(book: Book, file: str, o
     assert book.current()
 
 
+def test_words_around_an_exercise_are_no_code() -> None:
+    words = 'exercise(objective="Divide", points=2, difficulty="easy", minutes=5, hint="a", worked="b")'
+    assert notebooks.essence(words) == notebooks.essence("exercise()")
+    for code in ("exercise(tolerance={})", "exercise(inputs=lambda rng: {})"):
+        assert notebooks.essence(code.format(1)) != notebooks.essence(code.format(2))
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
         ("afp_utils/exercises/small.py", "Divide.", "Halve."),
-        ("afp_utils/exercises/small.py", "minutes=5", "objective='Divide', points=2, difficulty='easy', minutes=5"),
         ("afp_utils/exercises/small.py", "Half of `x`.", "One half of `x`."),
         ("afp_utils/registry/small.toml", "0.01", "0.02"),
         ("chapters/small.ipynb", "of it, measured", "of all, measured"),
