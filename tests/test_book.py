@@ -48,7 +48,7 @@ def imported(tree: ast.AST) -> set[str]:
     """All names that code imports from the package, part by part."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("afp_utils"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("afp_utils"):
             found |= {*node.module.split("."), *(alias.name for alias in node.names)}
         elif isinstance(node, ast.Import):
             found |= {part for alias in node.names for part in alias.name.split(".")}
@@ -282,3 +282,7 @@ def test_layout() -> None:
 
 def test_spelling() -> None:
     tool("codespell_lib")
+
+
+def test_types() -> None:
+    tool("mypy")

@@ -82,7 +82,7 @@ def same_text(fresh: str, stored: str) -> bool:
         return False
     for new, old in zip(NUMERAL.findall(fresh), NUMERAL.findall(stored)):
         digits = [Decimal(text).as_tuple() for text in (new, old)]
-        unit = Decimal(1).scaleb(min(number.exponent for number in digits))
+        unit = Decimal(1).scaleb(min(int(number.exponent) for number in digits))
         whole = "." not in new + old and "e" not in new + old
         if abs(Decimal(new) - Decimal(old)) > (0 if whole else UNITS * unit):
             return False

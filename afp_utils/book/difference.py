@@ -11,7 +11,8 @@ import numpy as np
 
 Answer = Callable[..., Any]
 Leaf = tuple[str, np.ndarray, np.ndarray]  # place in the result, answer, truth
-Pair = tuple[tuple, np.ndarray, np.ndarray]  # arguments, answer, truth
+Case = tuple[Any, ...]
+Pair = tuple[Case, np.ndarray, np.ndarray]  # arguments, answer, truth
 
 
 class Mistake(Exception):
@@ -112,7 +113,7 @@ POWERS = {1: "`{}`", 2: "the square of `{}`", 0.5: "the root of `{}`"}
 
 
 def difference(
-    names: list[str], cases: list[tuple], results: list[list[Leaf]], tolerance: float
+    names: list[str], cases: list[Case], results: list[list[Leaf]], tolerance: float
 ) -> tuple[str, str, str]:
     """Where an answer is wrong if not everywhere, the kind of difference (or nothing), and its size."""
     bad = [[leaf for leaf in leaves if not _close(*leaf[1:], tolerance).all()] for leaves in results]
@@ -138,11 +139,11 @@ def difference(
     return where, _kind(pairs) or _factor(pairs) or _argument(names, pairs) or _entries(pairs) or "", size
 
 
-def _permuted(leaves: list) -> bool:
+def _permuted(leaves: list[Leaf]) -> bool:
     return all(any(a.shape == b.shape and _close(a, b).all() for _, _, b in leaves) for _, a, _ in leaves)
 
 
-def _inputs(names: list[str], cases: list[tuple], bad: list[bool]) -> str:
+def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
     """The one argument that separates the inputs where an answer is wrong from the others, if there is one."""
     found: dict[str, list[str]] = {"sign": [], "value": [], "range": []}
     for k, name in enumerate(names):
@@ -232,7 +233,7 @@ def _entries(pairs: list[Pair]) -> str | None:
     if any(mask.all() for mask in wrong):
         return None
     if all(mask.ndim == 2 for mask in wrong):
-        eyes = [np.eye(*mask.shape, dtype=bool) for mask in wrong]
+        eyes = [np.eye(*mask.shape) > 0 for mask in wrong]
         for eye, words in ((0, "only the diagonal is wrong"), (1, "right on the diagonal, wrong elsewhere")):
             if not any((mask & (on if eye else ~on)).any() for mask, on in zip(wrong, eyes)):
                 return words
@@ -249,7 +250,7 @@ class _Failed:
     """A result that equals no other."""
 
 
-def attempt(function: Answer, arguments: tuple) -> Any:
+def attempt(function: Answer, arguments: Case) -> Any:
     """The result on a copy of the arguments, or one that equals no other."""
     try:
         return function(*copy.deepcopy(arguments))
@@ -258,7 +259,7 @@ def attempt(function: Answer, arguments: tuple) -> Any:
 
 
 def experiment(
-    names: list[str], answer: Answer, solution: Answer, cases: list[tuple], tolerance: float, seconds: float = 2.0
+    names: list[str], answer: Answer, solution: Answer, cases: list[Case], tolerance: float, seconds: float = 2.0
 ) -> str:
     """Name an argument on which only one of both depends, or one at whose special value the answer is right."""
     end, found = time.monotonic() + seconds, []
@@ -286,11 +287,11 @@ def _varied(results: list[Any]) -> bool:
     return bool(np.isfinite(values).all() and not _close(values, values[:1]).all())
 
 
-def _moves(names: list[str], cases: list[tuple]) -> Iterator[tuple[str, list[tuple]]]:
+def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, list[Case]]]:
     """Words for a change of one argument, and the changed arguments: that of the next case, zero, one, another one."""
     for k, name in enumerate(names):
 
-        def put(values: list[Any], k: int = k) -> list[tuple]:
+        def put(values: list[Any], k: int = k) -> list[Case]:
             return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(cases, values)]
 
         old = [case[k] for case in cases]

@@ -81,7 +81,7 @@ class Exercise:
     objective: str = ""
     points: int = 1
     difficulty: str = ""
-    inputs: Callable[[np.random.Generator], Iterable[tuple]] | None = None
+    inputs: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]] | None = None
     tolerance: float = 1e-6
     checkers: list[Callable[[Answer], None]] = field(default_factory=list)
     mistakes: list[tuple[str, Answer]] = field(default_factory=list)
@@ -159,7 +159,7 @@ class Exercise:
             return Verdict(self.name, True, "right")
         raise KeyboardInterrupt(f"{self.name} was interrupted")
 
-    def _compare(self, answer: Answer, cases: list[tuple]) -> None:
+    def _compare(self, answer: Answer, cases: list[tuple[Any, ...]]) -> None:
         """Raise `Mistake` unless an answer has the results of the solution."""
         cases = [tuple(item.item() if isinstance(item, np.generic) else item for item in case) for case in cases]
         given = [answer(*copy.deepcopy(case)) for case in cases]
@@ -207,7 +207,7 @@ def _watch(seconds: float) -> Iterator[None]:
             signal.signal(number, handler or signal.SIG_DFL)
 
 
-def _call(function: Answer, arguments: tuple, named: dict[str, Any], seconds: float) -> Any:
+def _call(function: Answer, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> Any:
     """The result of an answer; what it raises becomes a `Mistake` with the line of the answer."""
     try:
         with _watch(seconds):

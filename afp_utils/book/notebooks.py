@@ -253,7 +253,7 @@ def essence(code: str) -> str:
             node.keywords = [keyword for keyword in node.keywords if keyword.arg not in WORDS]
         body = getattr(node, "body", None)
         if isinstance(body, list) and not isinstance(node, ast.If | ast.For | ast.While | ast.With | ast.Try):
-            node.body = [part for part in body if not _is_text(part)]
+            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
     return ast.dump(tree)
 
 

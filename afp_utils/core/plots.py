@@ -82,7 +82,7 @@ def slope(ax: Axes, x: Float[Array, " x"], anchor: float, exponent: float, label
 
 
 @checked
-def matrix(ax: Axes, values: Float[Array, "row column"], names: Sequence[str] = (), **style) -> Axes:
+def matrix(ax: Axes, values: Float[Array, "row column"], names: Sequence[str] = (), **style: Any) -> Axes:
     """A matrix as an image, with its rows and columns named."""
     ax.imshow(values, interpolation="nearest", **style)
     ax.grid(False)

@@ -135,7 +135,7 @@ def _number(value: Any, kind: type) -> Any:
     value = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
     if isinstance(value, kind):
         return value
-    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: np.bool_}[kind]
+    wanted: tuple[type, ...] = {float: (Real, np.bool_), int: (Integral, np.bool_)}.get(kind, (np.bool_,))
     return kind(value) if isinstance(value, wanted) else value
 
 
@@ -153,7 +153,7 @@ def _array(value: Any, hint: Any) -> Any:
         value = array if array.dtype.kind in "biufc" else value
     if isinstance(value, np.ndarray) and value.dtype.kind in "biu" and value.dtype.name not in hint.dtypes:
         kinds = [kind for kind in ("int64", "float64") if kind in hint.dtypes]
-        value = value.astype(kinds[0]) if kinds and (kinds[0] != "int64" or value.dtype.kind in "bu") else value
+        value = value.astype(kinds[0]) if kinds and (kinds[0] != "int64" or value.dtype.kind in ("b", "u")) else value
     return value
 
 

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -172,7 +173,7 @@ def project(tensor: Array, overlap: Array) -> Array:
 
 
 @checked
-def excess_risk(link: Sequence, state: IndexModel) -> float:
+def excess_risk(link: Sequence[Any], state: IndexModel) -> float:
     """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes.
 
     Raises `ValueError` for a link that has another number of degrees than the model.

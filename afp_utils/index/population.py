@@ -7,8 +7,9 @@ one estimated coefficient: sigma^2 / sample size in the white-noise version. For
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -92,7 +93,9 @@ def _sech(u: Array) -> Array:
     return 2 * decay / (1 + decay**2)
 
 
-def _single_index_flow(link: Array, eigenvalues: Array, overlap: float):
+def _single_index_flow(
+    link: Array, eigenvalues: Array, overlap: float
+) -> tuple[Callable[[float, Array], Array], Array, Array, Array]:
     """Right-hand side in (beta of the active degrees, artanh rho), its start, absolute tolerances, active degrees."""
     finite(link=link)
     nonnegative(eigenvalues=eigenvalues)
@@ -113,7 +116,7 @@ def _single_index_flow(link: Array, eigenvalues: Array, overlap: float):
 
 @checked
 def multi_index(
-    link: Sequence,
+    link: Sequence[Any],
     eigenvalues: Float[Array, " degree"],
     overlap: Float[Array, "k p"],
     times: Float[Array, " time"],
@@ -161,7 +164,7 @@ def embed(tensor: Array, size: int) -> Array:
     return np.pad(tensor, [(0, size - length) for length in tensor.shape]) if tensor.ndim else tensor
 
 
-def link_tensors(link: Sequence, eigenvalues: Array, k: int) -> list[Array]:
+def link_tensors(link: Sequence[Any], eigenvalues: Array, k: int) -> list[Array]:
     """The link as arrays; refuses what is not one symmetric tensor of r axes of length k for each degree r."""
     if len(link) != len(eigenvalues):
         raise ValueError(f"link must have one tensor per eigenvalue ({len(eigenvalues)}), got {len(link)}")
@@ -190,7 +193,7 @@ def single_index_fem(
 
 @checked
 def multi_index_fem(
-    link: Sequence, eigenvalues: Float[Array, " degree"], overlap: Float[Array, "*time k p"], noise: float
+    link: Sequence[Any], eigenvalues: Float[Array, " degree"], overlap: Float[Array, "*time k p"], noise: float
 ) -> Float[Array, "*time"]:
     """Feature error measure of p directions: degree r holds comb(r + p - 1, r) features and the energy |C_r|^2."""
     nonnegative(eigenvalues=eigenvalues, noise=noise)

@@ -9,6 +9,7 @@ feature e has the variance (sigma^2 + Var(f* e)) / sample size.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -45,7 +46,9 @@ class HermiteData:
 
 
 @checked
-def hermite_data(link: Sequence, dimension: int, noise: Float[Array, " run"], rng: np.random.Generator) -> HermiteData:
+def hermite_data(
+    link: Sequence[Any], dimension: int, noise: Float[Array, " run"], rng: np.random.Generator
+) -> HermiteData:
     """Draw a white-noise observation for each run: the target's tensors plus sqrt(noise) times symmetrised N(0, 1).
 
     <X, w^(x r)> then has covariance <w, w'>^r between directions w and w', as the coefficient of H_r(<w, x>) estimated

@@ -1,6 +1,7 @@
 """The d x d matrices of a Recursive Feature Machine: powers, factors, scale, and how alike two of them are."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,7 +15,7 @@ RANK = 1e-15
 
 
 @checked
-def feature_power(metric: Float[Array, "d d"], power: float, eigh: Callable = eigh) -> Float[Array, "d d"]:
+def feature_power(metric: Float[Array, "d d"], power: float, eigh: Callable[..., Any] = eigh) -> Float[Array, "d d"]:
     """metric^power through the eigenvalues, those below zero (rounding) taken as zero. `eigh` may be another's.
 
     Raises `ValueError` for values that are not finite, a matrix that is not symmetric, or a power that is not positive.
@@ -26,7 +27,7 @@ def feature_power(metric: Float[Array, "d d"], power: float, eigh: Callable = ei
 
 
 @checked
-def metric_factor(metric: Float[Array, "d d"], eigh: Callable = eigh) -> Float[Array, "d rank"]:
+def metric_factor(metric: Float[Array, "d d"], eigh: Callable[..., Any] = eigh) -> Float[Array, "d rank"]:
     """B with B B^T = metric, so that |v|_metric = |B^T v|, with as many columns as the metric has rank.
 
     Raises `ValueError` for values that are not finite, or a matrix that is not symmetric and positive semi-definite.

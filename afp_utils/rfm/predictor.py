@@ -1,5 +1,6 @@
 """A kernel machine in a learned metric, and the average gradient outer product of its predictions in closed form."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +112,9 @@ def outer_products(machine: Machine, x: Array, centred: bool, *, own: bool) -> A
     return (result + result.T) / 2
 
 
-def _gradients(z: Array, centres: Array, alpha: Array, kernel: Kernel, own: bool = False):
+def _gradients(
+    z: Array, centres: Array, alpha: Array, kernel: Kernel, own: bool = False
+) -> Iterator[tuple[slice, slice, Array]]:
     """Gradients in the coordinates z, in blocks (rows, outputs, (row, output, coordinate)); one product for each."""
     distances, (n, rank) = Distances.between(z, centres), centres.shape
     width = max(1, COLUMNS // (rank + 1))

@@ -1,6 +1,7 @@
 """The Recursive Feature Machine: kernel ridge regression, whose average gradient outer product is the next metric."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -114,7 +115,7 @@ def next_factor(
     diagonal: bool,
     normalise: Callable[[Array], Array],
     before: Array,
-    eigh: Callable = eigh,
+    eigh: Callable[..., Any] = eigh,
 ) -> Array:
     """Factor of normalise(outer^power), or the one before if the outer product vanishes."""
     if diagonal:
@@ -124,7 +125,9 @@ def next_factor(
     return metric_factor(normalise(feature_power(outer, power, eigh)), eigh)
 
 
-def refuse(x: Array, y: Array, ridge: float, updates: int, power: float, validation: tuple | None) -> None:
+def refuse(
+    x: Array, y: Array, ridge: float, updates: int, power: float, validation: tuple[Array, Array] | None
+) -> None:
     finite(x=x, y=y)
     nonnegative(ridge=ridge, updates=updates)
     positive(power=power)

@@ -20,7 +20,7 @@ def enumerated(t, c, n):
     point = set(range(n))
     hits = {model: bool(point & set(model)) for model in combinations(range(t), c)}
     both = Fraction(sum(hits[a] and hits[b] for a, b in product(hits, repeat=2)), len(hits) ** 2)
-    by_shared = {}
+    by_shared: dict[int, list[bool]] = {}
     for (a, a_hits), (b, b_hits) in product(hits.items(), repeat=2):
         by_shared.setdefault(len(set(a) & set(b)), []).append(a_hits and b_hits)
     conditional = {k: Fraction(sum(found), len(found)) for k, found in by_shared.items()}
@@ -214,7 +214,7 @@ def test_bad_worlds_are_refused():
         with pytest.raises(ValueError, match="classes must be at least 2"):
             function([EASY, HARD], 1)
         with pytest.raises(TypeError):
-            function(["hard"], 2)
+            function(["hard"], 2)  # type: ignore[list-item]
     with pytest.raises(ValueError, match="no misleading"):
         world.gap_bound([FeatureType(1.0, 10, 2, 3, 0.1)], 2)
     with pytest.raises(ValueError, match="trials must be at least 1"):

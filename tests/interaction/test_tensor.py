@@ -61,7 +61,7 @@ def test_every_component_is_with_the_founder_that_it_is_most_like(seed, size, ma
     correlation = np.maximum(raw, raw.T)
     np.fill_diagonal(correlation, 1)
     cluster = greedy_clusters(correlation, match)
-    founders = []
+    founders: list[int] = []
     for j, row in enumerate(correlation):
         if (row[founders] <= match).all():  # no earlier founder is like it
             founders.append(j)
@@ -197,7 +197,7 @@ def test_score_by_hand():
     assert score(spurious, truth).precision == pytest.approx(6 / 8)
     assert score(spurious, truth).membership_precision == 1.0
     one = score(truth[:, :, :1], truth)
-    assert (one.recall, one.matched, one.membership_recall) == (pytest.approx(4 / 6), 0.5, pytest.approx(2 / 3))
+    assert [one.recall, one.matched, one.membership_recall] == pytest.approx([4 / 6, 0.5, 2 / 3])
     assert score(np.zeros_like(truth), truth).f1 == 0.0
 
 

@@ -46,9 +46,12 @@ def test_without_held_out_rows_all_updates_are_made():
 def test_held_out_rows_choose_the_update_and_nothing_else(monkeypatch):
     """Neither the mean of the target nor the metric sees them; the rest is fitted on all rows."""
     calls = []
-    monkeypatch.setattr(
-        estimators, "fit", lambda x, y, **rest: calls.append((x, y, rest)) or recursion.fit(x, y, **rest)
-    )
+
+    def noted(x, y, **rest):
+        calls.append((x, y, rest))
+        return recursion.fit(x, y, **rest)
+
+    monkeypatch.setattr(estimators, "fit", noted)
     x, y = sample(60)
     estimators.RFMRegressor(random_state=3, updates=1).fit(x, y + np.arange(60))
     (kept, target, rest), (everything, _, again) = calls

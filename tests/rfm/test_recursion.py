@@ -43,10 +43,10 @@ def by_autograd(x, alpha, metric, profile, centred):
             return profile(torch.sqrt(torch.einsum("id,de,ie->i", v, metric, v))) @ alpha[others]
 
         jacobians.append(torch.autograd.functional.jacobian(f, x[j]))
-    jacobians = torch.stack(jacobians)
+    stacked = torch.stack(jacobians)
     if centred:
-        jacobians = jacobians - jacobians.mean(dim=0)
-    return torch.einsum("nod,noe->de", jacobians, jacobians).numpy() / len(x)
+        stacked = stacked - stacked.mean(dim=0)
+    return torch.einsum("nod,noe->de", stacked, stacked).numpy() / len(x)
 
 
 def product(n=300, d=6, seed=0, dtype=np.float64):

@@ -127,7 +127,7 @@ def test_halving_the_panels_shows_the_stated_error_and_no_more(depth, monkeypatc
     z, eigenvalues = np.array([0.03, 0.4, 2.0]), np.array([1e-6, 0.01, 0.5])
     times = np.geomspace(1.0, 3e4, 40)
     coarse = flows.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
-    monkeypatch.setattr(sequence, "PANEL", flows.PANEL / 8)
+    monkeypatch.setattr(flows, "PANEL", flows.PANEL / 8)
     fine = flows.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
     off = max(np.abs(a.theta / b.theta - 1).max() for a, b in zip(coarse.states, fine.states))
     assert 1e-9 < off < 3e-5
@@ -138,7 +138,7 @@ def test_newtons_steps_have_converged(depth, monkeypatch):
     z, eigenvalues, times = np.array([0.8, 0.1]), np.array([1e-5, 0.2]), np.geomspace(0.1, 3e4, 300)
     found = {}
     for steps in (1, flows.NEWTON, 12):
-        monkeypatch.setattr(sequence, "NEWTON", steps)
+        monkeypatch.setattr(flows, "NEWTON", steps)
         path = flows.gradient_flow(z, eigenvalues, times, depth=depth, b0=0.1)
         found[steps] = np.stack([state.theta for state in path.states])
     np.testing.assert_allclose(found[4], found[12], rtol=1e-12)
