@@ -311,7 +311,8 @@ leap.mistake("u2 u3 u4 gets no help from u1: three new directions at once")(
 
 @leap.mistake("the next monomial is the one with the fewest new directions, not with the most known ones")
 def _(supports):
-    left, known, order = list(supports), min(supports, key=len), []
+    left, known = list(supports), min(supports, key=len)
+    order = [known]
     while left:
         order.append(max(left, key=lambda support: len(known & support)))
         left.remove(order[-1])
