@@ -134,6 +134,8 @@ def difference(
     got, truth = (np.abs(np.concatenate([np.ravel(pair[k]) for pair in pairs])).sum() for k in (1, 2))
     size = "of the right size, but wrong" if truth < 2 * got < 4 * truth else "far too large"
     size = size if 2 * got > truth else "far too small"
+    if all(np.abs(got - truth).max(initial=0.0) <= 0.01 * np.abs(truth).max(initial=0.0) for _, got, truth in pairs):
+        size = "near, but not exact: rounded, simulated or approximate?"
     if all(truth.ndim and _close(got, truth).any() for _, got, truth in pairs):
         size = "some entries are right, others wrong"
     return where, _kind(pairs) or _factor(pairs) or _argument(names, pairs) or _entries(pairs) or "", size
