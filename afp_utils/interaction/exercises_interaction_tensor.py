@@ -166,7 +166,7 @@ def balancing_noise(p, u, classes):
 _balance = balancing_noise.solution
 
 
-def _off(p, u, classes, noise):
+def _off(noise, p, u, classes):
     """By how much the indicated class of each type is right too often, times the probability of the type."""
     return p * (1 - noise - 1 / classes - (1 - 1 / classes) * u)
 
@@ -174,7 +174,7 @@ def _off(p, u, classes, noise):
 @balancing_noise.mistake("that averages the noise that each type needs: weigh each type by how often it is hit")
 def _(p, u, classes):
     noise = (1 - 1 / classes) * np.sum(p * (1 - u))
-    return noise, 2 * np.sum(np.abs(_off(p, u, classes, noise)))
+    return noise, 2 * np.sum(np.abs(_off(noise, p, u, classes)))
 
 
 balancing_noise.mistake("weigh the noise that a type needs by how often it is hit, and sum the absolute errors")(
@@ -186,7 +186,7 @@ balancing_noise.mistake("the equality is one of sums: where types err in opposit
 )
 
 balancing_noise.mistake("the signs of the types must not cancel in a calibration error: sum absolute values")(
-    lambda *given: (_balance(*given)[0], 2 * abs(np.sum(_off(*given, _balance(*given)[0]))))
+    lambda *given: (_balance(*given)[0], 2 * abs(np.sum(_off(_balance(*given)[0], *given))))
 )
 
 balancing_noise.mistake("that counts the indicated class alone; the other classes are wrong by as much together")(
