@@ -48,14 +48,8 @@ class _RFM(BaseEstimator):
     def _fit_values(self, x: Array, y: Array) -> None:
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must lie in [0, 1), got {self.validation_fraction}")
-        recipe: dict[str, Any] = {
-            "kernel": self.kernel or Laplace(10.0),
-            "ridge": float(self.ridge),
-            "power": float(self.power),
-            "centred": self.centred,
-            "diagonal": self.diagonal,
-            "normalise": self.normalise,
-        }
+        names = ("ridge", "power", "centred", "diagonal", "normalise")
+        recipe = {"kernel": self.kernel or Laplace(10.0)} | {name: getattr(self, name) for name in names}
         self.n_iter_ = self.updates
         held = int(self.validation_fraction * len(x))
         if held:
