@@ -34,15 +34,12 @@ class Kernel(Protocol):
     @property
     def single_is_safe(self) -> bool:
         """Whether single precision will usually do: the spectrum of the kernel matrix falls slowly."""
-        ...
 
     def value(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """phi(r) at squared distances r^2."""
-        ...
 
     def slope(self, square: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
         """h(r) = -phi'(r) / r at squared distances r^2 > 0."""
-        ...
 
 
 @checked

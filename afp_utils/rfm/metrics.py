@@ -77,7 +77,7 @@ def deviatoric_cosine(first: Matrix, second: Matrix) -> float:
     Blind to the multiple of the identity that an untrained network's matrices share, and to a rotation of both. The
     correlation of all entries is neither: before any training it can be near 1.
 
-    >>> deviatoric_cosine([[3, 0], [0, 1]], [[1, 0], [0, 5]])
+    >>> round(deviatoric_cosine([[3, 0], [0, 1]], [[1, 0], [0, 5]]), 3)
     -1.0
     """
     one, two = (a - np.trace(a) / len(a) * np.eye(len(a)) for a in (first, second))

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, get_lapack_funcs, solve_triangular
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_lapack_funcs, solve_triangular
 from scipy.linalg.blas import dsyrk
 
 from afp_utils.core.refuse import NonNegative, checked
@@ -39,15 +39,14 @@ def solve(
     points = (points - points.mean(axis=0, dtype=np.float64)).astype(work)
     matrix = np.empty((len(points),) * 2, work) if room is None or room.dtype != work else room
     _fill(matrix, kernel, points, ridge)
-    factorise, substitute = get_lapack_funcs(("potrf", "potrs"), dtype=work)
-    factor, info = factorise(matrix.T, lower=0, overwrite_a=1, clean=0)  # the transpose is in LAPACK's order
-    pivots = np.diag(factor)[: info - 1 if info else None].astype(np.float64) ** 2
-    if info or pivots.min() <= PIVOT * float(np.finfo(work).eps) * (1 + ridge):
+    try:
+        factor = _factored(matrix, ridge)
+    except ValueError:
         if single:
             return _in_double(kernel, points, y, ridge)
-        raise _singular(ridge, info - 1 if info else int(np.argmin(pivots)))
-    target = y.reshape(len(y), -1).astype(work)
-    return substitute(factor, target, lower=0)[0].reshape(y.shape)
+        raise
+    (substitute,) = get_lapack_funcs(("potrs",), (factor,))
+    return substitute(factor, y.reshape(len(y), -1).astype(work), lower=0)[0].reshape(y.shape)
 
 
 @checked
@@ -67,7 +66,9 @@ def solve_nystrom(
     """
     origin = centres.mean(axis=0, dtype=np.float64)
     points, centres = points.astype(np.float64) - origin, centres.astype(np.float64) - origin
-    root = _root(kernel, centres)
+    gram = kernel_matrix(kernel, centres, centres)
+    np.fill_diagonal(gram, 1)
+    root = _factored(gram, 0.0).T
     square, right = _normal_equations(kernel, points, centres, y.reshape(len(y), -1).astype(np.float64))
     # in the coordinates root^T alpha the ridge is a multiple of the identity, which keeps what C^T C tells apart
     inner = solve_triangular(root, solve_triangular(root, square, lower=True).T, lower=True)
@@ -78,6 +79,16 @@ def solve_nystrom(
         raise _singular(ridge, 0) from error
     alpha = solve_triangular(root, solution, lower=True, trans=1)
     return alpha.astype(y.dtype).reshape(len(centres), *y.shape[1:])
+
+
+def _factored(matrix: Array, ridge: float) -> Array:
+    """Upper Cholesky factor, in place; the other triangle is not touched. Refused if a pivot is rounding."""
+    (factorise,) = get_lapack_funcs(("potrf",), (matrix,))
+    factor, info = factorise(matrix.T, lower=0, overwrite_a=1, clean=0)  # the transpose is in LAPACK's order
+    pivots = np.diag(factor)[: info - 1 if info else None].astype(np.float64) ** 2
+    if info or pivots.min() <= PIVOT * float(np.finfo(matrix.dtype).eps) * (1 + ridge):
+        raise _singular(ridge, info - 1 if info else int(np.argmin(pivots)))
+    return factor
 
 
 def _singular(ridge: float, point: int) -> ValueError:
@@ -109,17 +120,3 @@ def _normal_equations(kernel: Kernel, points: Array, centres: Array, target: Arr
         right += block.T @ target[rows]
     square += np.tril(square, -1).T
     return square, right
-
-
-def _root(kernel: Kernel, centres: Array) -> Array:
-    """Checked lower Cholesky factor of the kernel matrix of the centres."""
-    matrix = kernel_matrix(kernel, centres, centres)
-    np.fill_diagonal(matrix, 1)
-    try:
-        root = cholesky(matrix, lower=True, overwrite_a=True)
-    except LinAlgError as error:
-        raise _singular(0.0, 0) from error
-    pivots = np.diag(root) ** 2
-    if pivots.min() <= PIVOT * np.finfo(np.float64).eps:
-        raise _singular(0.0, int(np.argmin(pivots)))
-    return root
