@@ -68,7 +68,13 @@ class _RFM(BaseEstimator):
 
 
 class RFMRegressor(RegressorMixin, _RFM):
-    """Regression with one or several outputs; the mean of the target is taken out first."""
+    """Regression with one or several outputs; the mean of the target is taken out first.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 5))
+    >>> found = RFMRegressor(Laplace(5), random_state=0).fit(x, x[:, 0] * x[:, 1] + 7)
+    >>> found.predict([[1, 1, 0, 0, 0], [1, -1, 0, 0, 0]]).round().tolist()
+    [8.0, 6.0]
+    """
 
     def fit(self, X: Any, y: Any) -> "RFMRegressor":
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
@@ -85,7 +91,13 @@ class RFMRegressor(RegressorMixin, _RFM):
 
 
 class RFMClassifier(ClassifierMixin, _RFM):
-    """Classification by regression on one-hot labels; the class with the largest value wins."""
+    """Classification by regression on one-hot labels; the class with the largest value wins.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 5))
+    >>> found = RFMClassifier(Laplace(5), random_state=0).fit(x, np.where(x[:, 0] * x[:, 1] > 0, "like", "unlike"))
+    >>> found.predict([[2, 2, 0, 0, 0], [2, -2, 0, 0, 0]]).tolist()
+    ['like', 'unlike']
+    """
 
     def fit(self, X: Any, y: Any) -> "RFMClassifier":
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])

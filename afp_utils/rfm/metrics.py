@@ -10,7 +10,7 @@ from scipy.linalg import eigh
 from afp_utils.core.refuse import FINITE, SOME, Positive, Rule, checked
 
 RANK = 1e-15
-"""Eigenvalues of a metric below this share of the largest are dropped from its factor."""
+"""Eigenvalues of a metric below this share of the largest are rounding, and dropped from its factor."""
 SYMMETRIC = Rule(
     "symmetric",  # up to rounding; a matrix that is not even square is refused by its shape
     lambda a: a.shape != a.T.shape or np.abs(a - a.T) <= 1e-8 * np.abs(a).max(initial=0.0),
@@ -40,7 +40,7 @@ def metric_factor(metric: Symmetric) -> Float[Array, "d rank"]:
     >>> metric_factor(np.diag([0, 9])).shape
     (2, 1)
     """
-    levels, vectors = eigh(metric)
+    levels, vectors = eigh(metric)  # and not Cholesky, which stops at a metric of deficient rank
     largest = float(np.abs(levels).max(initial=0.0))
     if levels.min(initial=0.0) < -1e-8 * largest:
         raise ValueError(f"metric must be positive semi-definite, got an eigenvalue {levels.min():.3g}")
@@ -82,6 +82,7 @@ def deviatoric_cosine(first: Matrix, second: Matrix) -> float:
     """
     one, two = (a - np.trace(a) / len(a) * np.eye(len(a)) for a in (first, second))
     sizes = [float(np.linalg.norm(a)) for a in (one, two)]
+    # what a multiple of I leaves is rounding, whose direction means nothing
     rounding = 1e-14 * np.array([np.linalg.norm(first), np.linalg.norm(second)])
     if np.any(sizes <= rounding):
         return 0.0

@@ -14,7 +14,7 @@ from afp_utils.rfm.metrics import Matrix, metric_factor
 
 Seen = Annotated[Float[Array, "p d"], FINITE]
 COLUMNS = 2048
-"""Columns of one matrix product in the gradients: outputs beyond that many are taken in turn."""
+"""Columns of one matrix product in the gradients: outputs beyond that many are taken in turn, to bound the memory."""
 
 
 @checked
@@ -105,10 +105,10 @@ def outer_products(machine: Machine, x: Array, centred: bool, *, own: bool) -> A
         mean[outputs] += block.sum(axis=0, dtype=np.float64) / len(x)
         flat = block.reshape(-1, z.shape[1])
         total += flat.T @ flat / len(x)
-    if centred:
+    if centred:  # at the end, since only all blocks together know the mean
         total -= mean.T @ mean
     result = machine.factor @ total @ machine.factor.T
-    return (result + result.T) / 2
+    return (result + result.T) / 2  # which rounding would not leave quite symmetric
 
 
 def _gradients(

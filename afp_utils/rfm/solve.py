@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
-from scipy.linalg import LinAlgError, cho_factor, cho_solve, get_lapack_funcs, solve_triangular
+from scipy.linalg import cho_solve, get_lapack_funcs, solve_triangular
 from scipy.linalg.blas import dsyrk
 
 from afp_utils.core.refuse import NonNegative, checked
@@ -73,10 +73,7 @@ def solve_nystrom(
     # in the coordinates root^T alpha the ridge is a multiple of the identity, which keeps what C^T C tells apart
     inner = solve_triangular(root, solve_triangular(root, square, lower=True).T, lower=True)
     inner[np.diag_indices(len(centres))] += ridge
-    try:
-        solution = cho_solve(cho_factor(inner, lower=True), solve_triangular(root, right, lower=True))
-    except LinAlgError as error:
-        raise _singular(ridge, 0) from error
+    solution = cho_solve((_factored(inner, ridge), False), solve_triangular(root, right, lower=True))
     alpha = solve_triangular(root, solution, lower=True, trans=1)
     return alpha.astype(y.dtype).reshape(len(centres), *y.shape[1:])
 
@@ -87,15 +84,11 @@ def _factored(matrix: Array, ridge: float) -> Array:
     factor, info = factorise(matrix.T, lower=0, overwrite_a=1, clean=0)  # the transpose is in LAPACK's order
     pivots = np.diag(factor)[: info - 1 if info else None].astype(np.float64) ** 2
     if info or pivots.min() <= PIVOT * float(np.finfo(matrix.dtype).eps) * (1 + ridge):
-        raise _singular(ridge, info - 1 if info else int(np.argmin(pivots)))
+        raise ValueError(
+            "the kernel matrix plus ridge must be numerically positive definite, which needs distinct points or a larger "
+            f"ridge; got ridge {ridge} and a vanishing pivot at point {info - 1 if info else int(np.argmin(pivots))}"
+        )
     return factor
-
-
-def _singular(ridge: float, point: int) -> ValueError:
-    return ValueError(
-        "the kernel matrix plus ridge must be numerically positive definite, which needs distinct points or a "
-        f"larger ridge; got ridge {ridge} and a vanishing pivot at point {point}"
-    )
 
 
 def _in_double(kernel: Kernel, points: Array, y: Array, ridge: float) -> Array:
