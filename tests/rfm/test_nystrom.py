@@ -50,9 +50,13 @@ def test_it_learns_the_metric_from_all_points():
         gradients = run.states[0].gradient(x.astype(dtype))
         np.testing.assert_allclose(run.states[1].metric, metrics.unit_max(gradients.T @ gradients / 1500), atol=1e-5)
         assert run.risk[-1] < 0.5 * run.risk[0]
+        assert run.states[-1].coefficients.dtype == np.float64
         assert set(np.argsort(np.diag(run.states[-1].metric))[-2:]) == {0, 1}
     diagonal = recursion.fit(x, y, centres=x[:50], kernel=kernels.Laplace(10.0), ridge=0.1, updates=1, diagonal=True)
     assert np.count_nonzero(diagonal.states[1].metric) == 10
+    np.testing.assert_allclose(
+        diagonal.risk, [np.mean((state.predict(x) - y) ** 2) for state in diagonal.states], rtol=1e-12
+    )
 
 
 def test_more_outputs_than_centres_and_than_points():

@@ -189,6 +189,14 @@ def test_validation_points_are_measured_from_the_mean_of_the_data_alone():
     assert seen.risk[0] == pytest.approx(np.mean(y[:50] ** 2), rel=1e-6)  # nothing is known out there
 
 
+def test_own_terms_are_left_out_of_the_next_metric():
+    x, y = product(60, 5, dtype=np.float32)
+    kernel = kernels.GeneralisedLaplace(2.0, 0.3)
+    first, second = recursion.fit(x, y, kernel=kernel, ridge=0.1, updates=1).states
+    outer = predictor.agop(x.astype(np.float64), first.coefficients.astype(np.float64), kernel)
+    np.testing.assert_allclose(second.metric, metrics.unit_max(outer), rtol=0, atol=2e-6)
+
+
 def test_best_state_may_be_the_plain_kernel():
     rng = np.random.default_rng(0)
     x, v = (np.sign(rng.normal(size=(n, 20))) for n in (300, 300))  # parity of four, too few samples: features mislead
