@@ -47,7 +47,8 @@ def fit(
     Computed in the precision of `x`, except that centres, and kernels whose matrices need double precision, get it. A
     progress bar shows in a terminal.
 
-    Raises `ValueError` for a kernel matrix that is not numerically positive definite.
+    Raises `ValueError` for no validation points or values of theirs that are not finite, and for a kernel matrix that is
+    not numerically positive definite.
 
     >>> from afp_utils.rfm.kernels import Laplace
     >>> x = np.random.default_rng(0).normal(size=(200, 5))
