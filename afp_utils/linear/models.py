@@ -56,9 +56,8 @@ def one_direction(problem: Problem, u: Layer, w: FirstLayer, direction: Vector, 
         raise ValueError(f"direction must have length 1, got {np.linalg.norm(direction)}")
     along = w @ direction
     path = exact(problem, u, along, times)
-    states = tuple(
-        LinearNet(u_t, w + np.outer(w_t - along, direction), problem.gamma) for u_t, w_t in zip(path.u, path.w)
-    )
+    layers = zip(path.u, (w + np.outer(w_t - along, direction) for w_t in path.w))
+    states = tuple(LinearNet(*both, problem.gamma) for both in layers)
     return Trajectory(times, problem.second_moment * (path.slope - problem.target_slope) ** 2, states)
 
 

@@ -31,10 +31,6 @@ def at_slope(
     p(t) = p sqrt(z) and q(t) = q / sqrt(z) with the z > 0 at which P z - Q / z = eta slope / gamma. This book.
 
     Raises `ValueError` for a slope that the path never has: one of the wrong sign if P or Q is zero.
-
-    >>> u, w = at_slope(Problem(1, 1, 1, 1, 1, 2), [1, 0], [0, 1], [0, 1])
-    >>> u.round(4).tolist(), w.round(4).tolist()
-    ([[1.0, 0.0], [1.0987, 0.4551]], [[0.0, 1.0], [0.4551, 1.0987]])
     """
     p, q = parts(problem, u, w)
     root_u, root_w = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w)

@@ -14,16 +14,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import (
-    FINITE,
-    INCREASING,
-    NONNEGATIVE,
-    Finite,
-    NonNegative,
-    Positive,
-    at_least,
-    checked,
-)
+from afp_utils.core.refuse import FINITE, INCREASING, NONNEGATIVE, Finite, NonNegative, Positive, at_least, checked
 
 ROUNDING = 4 * np.finfo(float).eps
 """Vectors whose sine is below this are parallel; moments may be inconsistent by this much, relatively."""
@@ -158,16 +149,18 @@ def time_to_slope(problem: Problem, u: Layer, w: Layer, slope: float) -> float:
     Raises `ValueError` for a slope that is not on the way.
     """
     start = _Start(problem, u, w)
-    x, end = slope * start.eta / start.gamma, start.end
+    grows = start.big_p if start.x_star > 0 else start.big_q  # without it the end is the saddle
+    x, end, scale = slope * start.eta / start.gamma, start.x_star if grows > 0 else 0.0, start.gamma / start.eta
     if not min(start.x, end) <= x <= max(start.x, end):
-        way = f"between {start.x * start.gamma / start.eta:.6g} and {end * start.gamma / start.eta:.6g}"
+        way = f"between {start.x * scale:.6g} and {end * scale:.6g}"
         raise ValueError(f"slope must lie on the way, {way}, got {slope}")
     if x in (start.x, end):
         return 0.0 if x == start.x else math.inf
     if start.big_p == 0:  # w -> -w exchanges p with q
         mirror = replace(problem, cross_moment=-problem.cross_moment)
         return time_to_slope(mirror, u, -w, -slope)
-    z = start.z_at(x)
+    size = math.hypot(x, 2 * math.sqrt(start.big_p) * math.sqrt(start.big_q))
+    z = (size + x) / (2 * start.big_p) if x >= 0 else 2 * start.big_q / (size - x)  # whichever root does not cancel
     # z_inf - z and z - 1 from differences of X, which do not cancel near the ends; z_inf may be 0 if Q = 0
     left = (end - x) / (start.big_p + (start.big_q / (z * start.last) if start.big_q > 0 else 0.0))
     y = (x - start.x) / (start.big_p + start.big_q / z) / ((start.k_p + start.minus) * left)
@@ -249,17 +242,6 @@ class _Start:
     def last(self) -> float:
         """The last z."""
         return (self.k_q + self.plus) / (self.k_p + self.minus)
-
-    @property
-    def end(self) -> float:
-        """The last X: that of the minimum, or 0 if the part that would have to grow is zero."""
-        grows = self.big_p if self.x_star > 0 else self.big_q
-        return self.x_star if grows > 0 else 0.0
-
-    def z_at(self, x: float) -> float:
-        """The z at which P z - Q / z = x, by the root that does not cancel. P must not be zero."""
-        m = math.hypot(x, 2 * math.sqrt(self.big_p) * math.sqrt(self.big_q))
-        return (m + x) / (2 * self.big_p) if x >= 0 else 2 * self.big_q / (m - x)
 
 
 def _area(u: Array, w: Array) -> float:
