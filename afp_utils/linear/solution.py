@@ -25,7 +25,7 @@ Layer = Annotated[Float[Array, " m"], FINITE]
 Clock = Annotated[Float[Array, " time"], at_least(0), INCREASING]
 """Sorted times from 0 on; the last may be infinity."""
 Number = float | Float[Array, "*shape"]
-Height = Annotated[Number, NONNEGATIVE]
+Height = NonNegative | Annotated[Float[Array, "*shape"], NONNEGATIVE]
 
 
 @checked
