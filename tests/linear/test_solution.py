@@ -270,7 +270,9 @@ def test_rescaling_a_layer_changes_nothing_that_can_be_seen(case, scale):
             np.testing.assert_allclose(getattr(other, field), getattr(path, field), rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["nothing grows", "nothing fades", "algebraic", "algebraic, mirrored", "zero target"])
+@pytest.mark.parametrize(
+    "name", ["hardly grows", "nothing grows", "nothing fades", "algebraic", "algebraic, mirrored", "zero target"]
+)
 def test_time_to_slope_at_the_edges(name):
     given, u, w = CASES[name]
     for t in (0.2, 1.7, 5.0):
