@@ -31,6 +31,8 @@ class FeatureType:
 
     With probability `misleading` the features indicate a wrong class, the same one to every model (or the label is
     wrong, which is the same).
+
+    Raises `ValueError` unless 1 <= per_point <= pool and 0 <= learned <= pool.
     """
 
     probability: Share

@@ -26,8 +26,8 @@ def planted_owners(
 
     Raises `ValueError` for no feature at all, or `each` outside 0 to `rare`.
 
-    >>> planted_owners(models=2, dominant=1, rare=1, each=1, rng=np.random.default_rng(0)).tolist()
-    [[True, True], [True, True]]
+    >>> planted_owners(models=3, dominant=1, rare=9, each=2, rng=np.random.default_rng(0)).sum(axis=1).tolist()
+    [3, 3, 3]
     """
     require(inside(0, rare), each=each)
     if dominant + rare < 1:
@@ -79,6 +79,10 @@ class PlantedClasses:
     class 1; the first `dominant` features are the dominant ones.
 
     Raises `ValueError` for points with more features than there are.
+
+    >>> law = PlantedClasses(dominant_share=0.5, dominant=8, rare=100, per_dominant=2, per_rare=1, noise=0)
+    >>> [round(rate, 3) for rate in law.hit_rates(20)]  # of dominant and rare points
+    [0.995, 0.095]
     """
 
     dominant_share: Share

@@ -28,6 +28,7 @@ class LinearNet:
 
     @property
     def theta(self) -> Float[Array, " d"]:
+        """The predictor's one vector, gamma u w."""
         return np.asarray(self.gamma * self.u @ self.w)
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:

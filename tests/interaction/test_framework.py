@@ -2,12 +2,12 @@
 
 from fractions import Fraction
 from itertools import combinations, product
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import hypergeom
 
 from afp_utils.interaction import framework as world
 from afp_utils.interaction.framework import FeatureType
@@ -31,7 +31,8 @@ def enumerated(t, c, n):
 
 def chance_of_shared(kind):
     """Distribution of the number of features that two models share."""
-    return hypergeom(kind.pool, kind.learned, kind.learned).pmf(np.arange(kind.learned + 1))
+    t, c = kind.pool, kind.learned
+    return np.array([float(Fraction(comb(c, k) * comb(t - c, c - k), comb(t, c))) for k in range(c + 1)])
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_closed_forms_equal_exact_enumeration(t, c, n, hit, both):
     assert world.agreement([kind], 3) == pytest.approx(float(Fraction(1, 3) + Fraction(2, 3) * both), abs=1e-15)
     given_shared = world.shared_agreement(kind, 2)
     for k in range(c + 1):
-        assert chance_of_shared(kind)[k] == pytest.approx(float(shares.get(k, 0)), abs=1e-14)
+        assert chance_of_shared(kind)[k] == pytest.approx(float(shares.get(k, 0)), abs=1e-15)
         if k in conditional:
             assert given_shared[k] == pytest.approx(float(Fraction(1, 2) + conditional[k] / 2), abs=1e-15)
 
