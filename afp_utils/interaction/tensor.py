@@ -42,7 +42,7 @@ class InteractionTensor:
     @property
     def shared(self) -> Int[Array, "model model"]:
         """How many features two models have in common."""
-        return np.asarray(self.learned.astype(int) @ self.learned.T)
+        return self.learned.astype(int) @ self.learned.T
 
 
 @checked
@@ -92,14 +92,14 @@ def principal_scores(
         # Squaring loses directions smaller than CLEAR of the largest; without those it is the same, and much faster.
         levels, directions = eigh(centred.T @ centred, subset_by_index=(width - components, width - 1))
         if levels[0] > CLEAR**2 * levels[-1]:
-            return np.asarray(centred @ directions[:, ::-1])
+            return centred @ directions[:, ::-1]
     # The triangular factor has the same right singular vectors as the tall matrix, and is small.
     triangle = qr(centred, mode="r", check_finite=False)[0][: min(centred.shape)]
     _, sizes, directions = svd(triangle, full_matrices=False, check_finite=False)
     rank = int(np.sum(sizes > sizes[0] * max(centred.shape) * np.finfo(centred.dtype).eps))
     if components > rank:
         raise ValueError(f"components must be at most the rank of the centred activations ({rank}), got {components}")
-    return np.asarray(centred @ directions[:components].T)
+    return centred @ directions[:components].T
 
 
 @checked
@@ -109,7 +109,7 @@ def correlations(scores: Float[Array, "model n component"]) -> Float[Array, "all
     columns = scores.transpose(1, 0, 2).reshape(n, models * components)
     columns = columns - columns.mean(axis=0)
     columns /= np.linalg.norm(columns, axis=0)
-    return np.asarray(np.abs(columns.T @ columns))
+    return np.abs(columns.T @ columns)
 
 
 @checked
@@ -146,7 +146,7 @@ def top(share: Part) -> Active:
 
     def rule(scores: Array) -> Array:
         relative = np.abs(scores) / np.abs(scores).max(axis=0)
-        return np.asarray(relative > np.quantile(relative, 1 - share))
+        return relative > np.quantile(relative, 1 - share)
 
     return rule
 

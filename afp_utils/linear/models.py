@@ -29,20 +29,20 @@ class LinearNet:
     @property
     def theta(self) -> Float[Array, " d"]:
         """The predictor's one vector, gamma u w."""
-        return np.asarray(self.gamma * self.u @ self.w)
+        return self.gamma * self.u @ self.w
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
-        return np.asarray(x @ self.theta)
+        return x @ self.theta
 
     def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return np.tile(self.theta, (len(x), 1))
 
     def gram(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
         features = self.gamma * x @ self.w.T
-        return np.asarray(features @ features.T)
+        return features @ features.T
 
     def tangent(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
-        return np.asarray(self.gram(x) + self.gamma**2 * (self.u @ self.u) * (x @ x.T))
+        return self.gram(x) + self.gamma**2 * (self.u @ self.u) * (x @ x.T)
 
 
 @checked
@@ -102,4 +102,4 @@ def _best(second_moment: Array, cross_moment: Array) -> Array:
     best = np.linalg.pinv(second_moment, rcond=1e-10, hermitian=True) @ cross_moment
     if not np.allclose(second_moment @ best, cross_moment, rtol=1e-8, atol=1e-8 * np.abs(cross_moment).max()):
         raise ValueError(f"cross_moment must lie in the range of second_moment, got {cross_moment}")
-    return np.asarray(best)
+    return best

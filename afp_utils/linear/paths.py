@@ -74,7 +74,7 @@ def time_under_loss(problem: Problem, u: Layer, w: Layer, slope: Finite, force: 
         return 1 / velocity
 
     # a tiny start is slow over many orders of magnitude of the slope: no absolute tolerance, many intervals
-    return float(quad(slowness, first, slope, epsabs=0, epsrel=1e-11, limit=200)[0])
+    return quad(slowness, first, slope, epsabs=0, epsrel=1e-11, limit=200)[0]
 
 
 @checked
