@@ -180,7 +180,7 @@ def test_bad_input_is_refused():
         kernels.random_feature_kernel(x, x[:, :2])
     with pytest.raises(ValueError, match="times must be strictly increasing"):
         kernels.TangentMachine.flow(x, y, np.array([1.0, 0.5]))
-    with pytest.raises(ValueError, match="dimension at least 2"):
+    with pytest.raises(ValueError, match="dimension must be at least 2"):
         kernels.uniform_points(3, 1, rng=np.random.default_rng(0))
 
 
