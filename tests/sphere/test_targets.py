@@ -50,6 +50,7 @@ def test_simple_targets():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
+        (lambda rng: targets.ridge_teacher(3, 0.3, rng=rng), "above 1/2"),
         (lambda rng: targets.ridge_teacher(3, 0.5, rng=rng), "above 1/2"),
         (lambda rng: targets.ridge_teacher(3, np.inf, rng=rng), "smoothness must be finite, above 1/2"),
         (lambda rng: targets.ridge_teacher(3, 2.5, rng=rng), "not 1/2 plus an even integer"),
