@@ -84,9 +84,7 @@ class KernelMachine:
             singular = True
         if singular:
             found = f"points {one} and {two} {angle:.3g} rad apart"
-            raise ValueError(
-                f"x must hold distinct directions and no zero, so that the kernel matrix is regular, got {found}"
-            )
+            raise ValueError(f"x must hold distinct directions and no zero for a regular kernel matrix, got {found}")
         return cls(x, cho_solve(factor, y))
 
     @classmethod
