@@ -37,7 +37,8 @@ def noise_floor(link, d, noise):
 
 def leap(supports):
     def hardest(order):
-        known, costs = set(), [0]
+        known: set[int] = set()
+        costs = [0]
         for support in order:
             costs.append(len(support - known))
             known = known | support
