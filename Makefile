@@ -1,7 +1,7 @@
 # The two commands are `make book` and `make test`. Both set up .venv from nothing on their first run.
 
 # The first Python that is new enough; `make book PY=/some/python` chooses another.
-PY ?= $(firstword $(foreach python,python3.11 python3 python3.12 python3.13,$(shell \
+PY ?= $(firstword $(foreach python,python3.11 python3 python3.12 python3.13 python3.14,$(shell \
 	$(python) -c 'import sys; print("$(python)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site test chapters measure long lint bench screenshots clean
+.PHONY: help book site test coverage chapters measure long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -28,6 +28,12 @@ book: chapters site ## set up, run the chapters that are out of date, build the 
 test: $(READY) ## set up and run all tests: package, chapters, structure of the book, site, browser
 	@echo "test: two workers, each chapter on one of them"
 	@$(PYTHON) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+coverage: $(READY) ## say which share of the package the tests run, chapters left out, folder by folder
+	@$(PYTHON) -m coverage erase && $(PYTHON) -m coverage run -m pytest -q -n 2 --dist loadfile tests
+	@$(PYTHON) -m coverage combine -q && $(PYTHON) -m coverage report
+	@echo && for folder in $(sort $(dir $(wildcard afp_utils/*.py afp_utils/*/*.py))); do \
+	  printf '%-24s %3s%%\n' $$folder $$($(PYTHON) -m coverage report --include="$$folder*.py" --format=total); done
 
 chapters: $(READY) ## run the chapters whose stored outputs are out of date
 	@echo "chapters: looking for outputs that are out of date"
@@ -50,8 +56,8 @@ long: $(READY) ## run the chapters' long versions into _build/long, beside the b
 	@AFP_SEEDS=20 AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long \
 	  $(patsubst %,chapters/%.ipynb,sparsity-harm interaction-tensor recursive-feature-machines)
 
-lint: $(READY) ## style, spelling and types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/mypy afp_utils
+lint: $(READY) ## style, spelling, imports and types
+	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/lint-imports >/dev/null && .venv/bin/mypy
 
 # xrfm, a peer, is no dependency of the book: put it where Python finds it (`pip install --no-deps --target DIR
 # xrfm==0.4.5`, then `PYTHONPATH=DIR make bench`), else the page keeps its rows.

@@ -101,7 +101,7 @@ def merged(old: str, new: dict[str, list[str]]) -> str:
     The benchmark that a row belongs to stands in a comment in its first cell.
     """
     head, rule, *rest = [line for line in old.splitlines() if line.startswith("|")]
-    rows = {COMMENT.search(line)[1]: line for line in rest}
+    rows = {match[1]: line for line in rest if (match := COMMENT.search(line))}
     kept = [line.split("<!--")[0].strip("| ") for name, line in rows.items() if name not in new]
     for name, (label, *cells) in new.items():
         if len(cells) + 1 != head.count("|") - 1:

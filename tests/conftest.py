@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -37,7 +38,7 @@ def toy(monkeypatch, tmp_path):
     monkeypatch.setattr(claims, "display", lambda record, **_: shown.append(record))
 
     def store(name="toy", calls=None):
-        cells = [{"cell_type": "markdown", "source": "x"}]
+        cells: list[dict[str, Any]] = [{"cell_type": "markdown", "source": "x"}]
         for record in shown:
             output = {"output_type": "display_data", "data": {CLAIM: record.json()}}
             marks = {"afp": {"calls": (calls or {}).get(record.claim.id, [])}}

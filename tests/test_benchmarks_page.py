@@ -10,6 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = importlib.util.spec_from_file_location("benchmarks_conftest", ROOT / "benchmarks" / "conftest.py")
+assert SOURCE and SOURCE.loader
 bench = importlib.util.module_from_spec(SOURCE)
 SOURCE.loader.exec_module(bench)
 PAGE = bench.PAGE.read_text()
@@ -41,7 +42,7 @@ def test_each_benchmark_has_its_row_and_each_row_its_benchmark():
 
 
 def test_the_machine_is_named_and_nothing_else_of_it():
-    line = re.search(r"<!-- begin machine -->\s*(.*?)\s*<!-- end machine -->", PAGE, re.DOTALL)[1]
+    (line,) = re.findall(r"<!-- begin machine -->\s*(.*?)\s*<!-- end machine -->", PAGE, re.DOTALL)
     one = (
         r"Measured on 20\d\d-\d\d-\d\d: .+, \d+ cores?, \d+ GB of memory, Python 3\.\d+\.\d+, NumPy \d.*, SciPy \d.*, "
     )

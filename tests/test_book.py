@@ -48,7 +48,7 @@ def imported(tree: ast.AST) -> set[str]:
     """All names that code imports from the package, part by part."""
     found = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("afp_utils"):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("afp_utils"):
             found |= {*node.module.split("."), *(alias.name for alias in node.names)}
         elif isinstance(node, ast.Import):
             found |= {part for alias in node.names for part in alias.name.split(".")}
@@ -71,8 +71,8 @@ def figures(name: str) -> list[dict[str, Any]]:
 def test_contents_list_all_chapters_and_nothing_else() -> None:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
-    pages = [path for kind in ("*.md", "*.ipynb") for path in BOOK.glob(kind)]
-    assert sorted(listed) == sorted(f"chapters/{path.stem}" for path in pages)
+    pages = [path for kind in ("*.md", "*.ipynb") for path in BOOK.rglob(kind)]
+    assert sorted(listed) == sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in pages)
 
 
 @EACH
@@ -282,3 +282,7 @@ def test_layout() -> None:
 
 def test_spelling() -> None:
     tool("codespell_lib")
+
+
+def test_types() -> None:
+    tool("mypy")

@@ -36,9 +36,9 @@ def build(source: Path, target: Path, **variables: str) -> subprocess.CompletedP
         "-c",
         "from jupyter_book.cli.main import main; main()",
         "build",
-        source,
+        str(source),
         "--path-output",
-        target,
+        str(target),
     ]
     return subprocess.run(
         [*command, "-W", "--keep-going", "-q"],

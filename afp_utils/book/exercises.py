@@ -1,9 +1,9 @@
-r"""Exercises: task, stub, checker, hint, worked solution and known wrong answers, all from one function.
+r"""Exercises: task, stub, worked solution, inputs and likely mistakes, each written once.
 
 A chapter's module writes the worked solution as a function. The first line of its docstring stays in the stub; the rest
 is the task, shown as text above it:
 
-    @exercise(minutes=10, hint="...", worked="...")
+    @exercise(minutes=10, hint="...", worked="...", inputs=lambda rng: [(rng.normal(),) for _ in range(4)])
     def half(x):
         '''Return half of `x`.
 
@@ -11,40 +11,51 @@ is the task, shown as text above it:
         '''
         return x / 2
 
-    @half.checker
-    def _(answer):
-        expect(answer(3.0) != 6.0, "that is twice x")
-        expect(answer(3.0) == 1.5, "half of 3 is 1.5")
-
-    @half.wrong("that is twice x")
+    @half.mistake("that is twice x")
     def _(x):
         return 2 * x
 
-    @half.unusual
-    def _(x):
-        return x - 0.5 * x
-
-The stub that readers fill is the solution with its body blanked. The tests run every checker on the solution and the
-unusual answers (accepted), on the stub and on the wrong answers (refused, each with its own message).
+An answer is compared with the solution on the inputs, and every call gets its own copy of them. A wrong answer gets the
+sentence of the mistake that gives the same results, else one about the kind of difference: form, part, inputs, sign,
+factor, order, entries. An exercise with several right answers has a `checker` in place of `inputs`; the sentence of a
+mistake is then a part of the message that the checker gives it.
 """
 
 import ast
+import copy
 import inspect
+import signal
 import textwrap
-from collections.abc import Callable
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 
-class Mistake(Exception):
-    """What is wrong with an answer, in words for the reader."""
+from afp_utils.book.difference import (
+    Mistake,
+    attempt,
+    difference,
+    expect,
+    experiment,
+    leaves,
+    same,
+)
+
+Answer = Callable[..., Any]
 
 
-def expect(condition: Any, message: str) -> None:
-    """Refuse an answer with `message` unless the condition holds."""
-    if not condition:
-        raise Mistake(message)
+class _TimeUp(BaseException):
+    """Raised inside an answer that takes too long."""
+
+
+class _Interrupted(BaseException):
+    """Raised inside an answer by Ctrl-C; a `KeyboardInterrupt` is the answer's own."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +70,25 @@ class Verdict:
         return f"{'✓' if self.passed else '✗'} {self.name}: {self.message}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Exercise:
     """One exercise; made by `exercise`, shown by the chapter, tried with `check`."""
 
-    solution: Callable[..., Any]
+    solution: Answer
     minutes: int
     hint: str
     worked: str
-    checkers: list[Callable[[Callable[..., Any]], None]] = field(default_factory=list)
-    wrongs: list[tuple[str, Callable[..., Any]]] = field(default_factory=list)
-    unusuals: list[Callable[..., Any]] = field(default_factory=list)
+    objective: str = ""
+    points: int = 1
+    difficulty: str = ""
+    inputs: Callable[[np.random.Generator], Iterable[tuple[Any, ...]]] | None = None
+    tolerance: float = 1e-6
+    checkers: list[Callable[[Answer], None]] = field(default_factory=list)
+    mistakes: list[tuple[str, Answer]] = field(default_factory=list)
+    unusuals: list[Answer] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"Exercise {self.name}: {self.task}"
 
     @property
     def name(self) -> str:
@@ -100,47 +119,119 @@ class Exercise:
         head = lines[function.lineno - 1 : docstring.lineno - 1]
         return [*head, f'    """{first}"""'], lines[docstring.end_lineno :]
 
-    def checker(self, function: Callable[[Callable[..., Any]], None]) -> None:
+    def checker(self, function: Callable[[Answer], None]) -> None:
         """Register the function that tries an answer and raises `Mistake` where it is wrong."""
         self.checkers.append(function)
 
-    def wrong(self, message: str) -> Callable[[Callable[..., Any]], None]:
-        """Register a likely wrong answer with a part of the message it must get."""
-        return lambda function: self.wrongs.append((message, function))
+    def mistake(self, sentence: str) -> Callable[[Answer], None]:
+        """Register a likely wrong answer with the sentence for those who give it."""
+        return lambda function: self.mistakes.append((sentence, function))
 
-    def unusual(self, function: Callable[..., Any]) -> None:
-        """Register a right answer that is written in another way."""
+    wrong = mistake
+
+    def unusual(self, function: Answer) -> None:
         self.unusuals.append(function)
 
-    def check(self, answer: Callable[..., Any]) -> Verdict:
-        """Try an answer: a verdict that names the likely mistake. Never raises, so that a chapter runs to its end."""
+    def check(self, answer: Answer, *, seed: int = 0, seconds: float = 5.0) -> Verdict:
+        """Try an answer on the inputs of a seed: a verdict that names the likely mistake.
+
+        A call may take `seconds` in the main thread of a POSIX system; elsewhere it may take for ever. Nothing is
+        raised but `KeyboardInterrupt` for the user's own Ctrl-C, so that a chapter runs to its end.
+        """
 
         def tried(*arguments: Any, **named: Any) -> Any:
-            try:
-                result = answer(*arguments, **named)
-            except Mistake:  # of a function that the checker handed out
-                raise
-            except Exception as error:
-                kind = type(error).__name__
-                raise Mistake(f"your function raised {kind}: {error}") from error
-            nothing = "not solved yet: the function returns nothing"
-            expect(result is not None and result is not ..., nothing)
+            result = _call(answer, arguments, named, seconds)
+            expect(result is not None and result is not ..., "not solved yet: the function returns nothing")
             return result
 
         try:
+            if self.inputs:
+                self._compare(tried, list(self.inputs(np.random.default_rng(seed))))
             for checker in self.checkers:
                 checker(tried)
         except Mistake as mistake:
             return Verdict(self.name, False, str(mistake))
         except Exception as error:  # noqa: BLE001 - answers may be anything
-            message = f"the answer has not the form that is asked for: {error}"
-            return Verdict(self.name, False, message)
-        return Verdict(self.name, True, "right")
+            return Verdict(self.name, False, f"the answer has not the form that is asked for: {error}")
+        except (_Interrupted, KeyboardInterrupt):
+            pass  # raised below, without the frames of the solution
+        else:
+            return Verdict(self.name, True, "right")
+        raise KeyboardInterrupt(f"{self.name} was interrupted")
+
+    def _compare(self, answer: Answer, cases: list[tuple[Any, ...]]) -> None:
+        """Raise `Mistake` unless an answer has the results of the solution."""
+        cases = [tuple(item.item() if isinstance(item, np.generic) else item for item in case) for case in cases]
+        given = [answer(*copy.deepcopy(case)) for case in cases]
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            truths = [self.solution(*copy.deepcopy(case)) for case in cases]
+            right = [same(*pair, self.tolerance) for pair in zip(given, truths)]
+            if all(right):
+                return
+            shared: list[tuple[bool, str]] = []
+            for sentence, mistake in self.mistakes:
+                alike = [same(one, attempt(mistake, case), self.tolerance) for one, case in zip(given, cases)]
+                if all(alike[i] for i, fine in enumerate(right) if not fine):
+                    shared.append((not all(alike), sentence))
+            if shared:  # those that agree on all inputs come before those that agree where the answer is wrong
+                raise Mistake(min(shared, key=lambda pair: pair[0])[1])
+            results = [leaves(*pair) for pair in zip(given, truths)]
+            names = list(inspect.signature(self.solution).parameters)
+            where, kind, size = difference(names, cases, results, self.tolerance)
+            kind = kind or experiment(names, answer, self.solution, cases, self.tolerance)
+            raise Mistake(where + (kind or size))
 
 
-def exercise(*, minutes: int, hint: str, worked: str) -> Callable[[Callable[..., Any]], Exercise]:
-    """Make the decorated function the code of a worked solution; `worked` is its reasoning, `hint` one step of it."""
-    return lambda solution: Exercise(solution, minutes, hint, worked)
+# ---- calls ----
+
+
+@contextmanager
+def _watch(seconds: float) -> Iterator[None]:
+    """Stop what runs inside after `seconds` or on Ctrl-C, in the main thread; the clock needs a POSIX system."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, _: Any) -> None:
+        raise _Interrupted if number == signal.SIGINT else _TimeUp
+
+    clock = hasattr(signal, "setitimer")
+    old = {number: signal.signal(number, stop) for number in [signal.SIGINT, *([signal.SIGALRM] if clock else [])]}
+    rest = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0) if clock else (0.0, 0.0)  # again where it is swallowed
+    try:
+        yield
+    finally:
+        if clock:
+            signal.setitimer(signal.ITIMER_REAL, *rest)
+        for number, handler in old.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+def _call(function: Answer, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> Any:
+    """The result of an answer; what it raises becomes a `Mistake` with the line of the answer."""
+    try:
+        with _watch(seconds):
+            return function(*arguments, **named)
+    except (Mistake, _Interrupted):  # of a function that the checker handed out; of the user
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit as well
+        frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        theirs = [frame for frame in frames if frame[0] != __file__]
+        lines = [f" in line {line}" for file, line in theirs if file == theirs[0][0]]  # of one cell
+        line = lines[-1] if lines else ""
+        first = str(error).partition("\n")[0]
+        raised = f"your function raised {type(error).__name__}{line}" + (f": {first}" if first else "")
+        late = f"your function was stopped{line}: it took more than {seconds:g} seconds"
+        raise Mistake(late if isinstance(error, _TimeUp) else raised) from None
+
+
+def exercise(*, minutes: int, hint: str, worked: str, **given: Any) -> Callable[[Answer], Exercise]:
+    """Make the decorated function the code of a worked solution; `worked` is its reasoning, `hint` one step of it.
+
+    What else may be given: `objective`, `points`, `difficulty`; `inputs`, which makes tuples of arguments from a random
+    generator (several, and more than one value of each argument); the relative `tolerance`.
+    """
+    return lambda solution: Exercise(solution, minutes, hint, worked, **given)
 
 
 def exercises(module: ModuleType) -> list[Exercise]:

@@ -242,24 +242,23 @@ def refuse_magics(notebook: nbformat.NotebookNode, name: str) -> None:
                 raise ChapterError(f"{name}, cell {cell.id}, line {error.lineno}: {error.msg}") from None
 
 
+WORDS = {"minutes", "hint", "worked", "objective", "points", "difficulty"}  # around an exercise
+
+
 def essence(code: str) -> str:
-    """What code does, whatever its layout, comments, docstrings, version, and words around an exercise."""
+    """What code does, whatever its layout, comments, docstrings, and words around an exercise."""
     tree = ast.parse(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "exercise":
-            node.keywords = []
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in WORDS]
         body = getattr(node, "body", None)
         if isinstance(body, list) and not isinstance(node, ast.If | ast.For | ast.While | ast.With | ast.Try):
-            node.body = [part for part in body if not _is_text(part) and not _is_version(part)]
+            node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
     return ast.dump(tree)
 
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-def _is_version(node: ast.AST) -> bool:
-    return isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__version__"]
 
 
 def package_files(code: str) -> set[Path]:

@@ -75,7 +75,7 @@ def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
     with (
         TemporaryDirectory() as folder,
         client.setup_kernel(env=os.environ | {"PYTHONPATH": str(ROOT), "AFP_TRACE": f"{folder}/calls"}),
-        watched(client.km.provisioner.pid) as peak,
+        watched(client.km.provisioner.pid) as peak,  # type: ignore[union-attr]
     ):
         for index, cell in enumerate(notebook.cells):
             try:
@@ -160,7 +160,7 @@ def do_all(tasks: list[Task]) -> None:
 
     Raises `ChapterError` with all that went wrong.
     """
-    faults = []
+    faults: list[str] = []
     chapters = [task for task in tasks if task.name != LEDGER]
     last = [task for task in tasks if task.name == LEDGER]
     if not last and path(LEDGER).exists() and LEDGER in notebooks.names():

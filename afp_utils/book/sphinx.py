@@ -55,6 +55,28 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', context["body"])
 
 
+def as_rst(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are plain text with `code` and indented formulas; Sphinx reads reStructuredText. In place."""
+    example = code = formula = False
+    text: list[str] = []
+    for line in lines:
+        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
+        code = code and bool(line.strip())  # a piece of code may run over the end of a line, not of a paragraph
+        if line.startswith("    ") and not example:
+            text += [line] if formula else ["::", "", line]
+            formula = True
+        elif line.strip() and not example:
+            parts = line.split("`")
+            for k in range(code, len(parts), 2):
+                parts[k] = re.sub(r"([*|_\\])", r"\\\1", parts[k])
+            text.append("``".join(parts))
+            code ^= len(parts) % 2 == 0
+            formula = False
+        else:
+            text.append(line)
+    lines[:] = text
+
+
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Put MathJax with its fonts into the site, and the repository's address into the notebooks to download."""
     if exception or app.builder.format != "html":
@@ -74,10 +96,12 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.setup_extension("sphinx.ext.autodoc")
     app.add_config_value("book_address", "", "env")
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
     app.connect("source-read", address)
+    app.connect("autodoc-process-docstring", as_rst)
     app.connect("html-page-context", links)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

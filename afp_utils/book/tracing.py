@@ -34,7 +34,7 @@ def traced(thing: Any) -> Any:
     checked = check(thing)
     if not isinstance(checked, type):
         return noted(checked, name)
-    checked.__init__ = noted(checked.__init__, name)
+    checked.__init__ = noted(checked.__init__, name)  # type: ignore[misc]
     return checked
 
 

@@ -2,11 +2,20 @@
 
 import numpy as np
 
-from afp_utils.book.exercises import exercise, expect
+from afp_utils.book.exercises import exercise
+
+
+def _links(rng):
+    for degrees, sign, low in (3, 1, 0.8), (5, -1, 0.4), (4, -1, 0.8), (6, 1, 0.6), (5, 1, 0.4):
+        link = rng.uniform(0.5, 1.5, degrees) * rng.choice([-1, 1], degrees)
+        link[0] *= 0.2  # a cut that keeps degree 0 alone is rarely best
+        yield link, sign * (low + rng.uniform(0, 0.15))
+    yield np.array([2.0, 0.6, -0.3]), rng.uniform(-0.9, -0.5)  # here it is
 
 
 @exercise(
     minutes=15,
+    inputs=_links,
     hint="Keeping the degrees 0 to m pays if what they capture exceeds (m + 1) times the noise. Some cut has to pay.",
     worked=r"""The target's coefficient in the feature $H_r(\langle w,x\rangle)$ is $g_r\rho^r$, so the degrees $0,\dots,m$ capture
 $\sum_{r\le m} g_r^2\rho^{2r}$ and cost $(m+1)\varepsilon^2$: degree 0 is a feature too. A cut is better than keeping
@@ -26,99 +35,42 @@ def worth_of_direction(link, overlap):
     return np.max(captured / (degree + 1))
 
 
-@worth_of_direction.checker
-def _(answer):
-    steep, flat = np.array([0.0, 0.6, 0.8]), np.array([0.0, 0.9, 0.0, 0.3])
-    expect(
-        not np.isclose(answer(steep, 0.9), 0.419904),
-        "a cut keeps all degrees up to its own: it cannot pick the best one alone",
-    )
-    expect(
-        not np.isclose(answer(steep, 0.9), (0.2916 + 0.419904) / 2),
-        "one feature is missing from the count: degree 0 costs noise as well",
-    )
-    expect(
-        not np.isclose(answer(flat, 0.6), 0.81 * 0.6 / 2),
-        "energies are squares: the coefficient is g ρ^r, its energy g² ρ^(2r)",
-    )
-    expect(
-        not np.isclose(answer(flat, 0.6), (0.2916 + 0.09 * 0.6**6) / 4),
-        "not every degree has to be kept: compare all cuts",
-    )
-    expect(
-        np.isclose(answer(flat, -0.6), answer(flat, 0.6)),
-        "the sign of the overlap cannot matter: only energies count",
-    )
-    rng = np.random.default_rng(0)
-    for _ in range(8):
-        link, rho = rng.normal(size=5), rng.uniform(-1, 1)
-        worth = max(sum(link[r] ** 2 * rho ** (2 * r) for r in range(m)) / m for m in range(1, 6))
-        expect(
-            np.isclose(answer(link, rho), worth),
-            "the largest of the running averages of the captured energies",
-        )
-
-
-@worth_of_direction.wrong("it cannot pick the best one alone")
+@worth_of_direction.mistake("a cut keeps all degrees up to its own: it cannot pick the best one alone")
 def _(link, overlap):
     return max((g * overlap**r) ** 2 for r, g in enumerate(link))
 
 
-@worth_of_direction.wrong("one feature is missing from the count")
+@worth_of_direction.mistake("one feature is missing from the count: degree 0 costs noise as well")
 def _(link, overlap):
-    captured = np.cumsum((np.asarray(link) * overlap ** np.arange(len(link))) ** 2)
+    captured = np.cumsum((link * overlap ** np.arange(len(link))) ** 2)
     return np.max(captured[1:] / np.arange(1, len(link)))
 
 
-@worth_of_direction.wrong("energies are squares")
+@worth_of_direction.mistake("energies are squares: the coefficient is g ρ^r, its energy g² ρ^(2r)")
 def _(link, overlap):
     degree = np.arange(len(link))
-    captured = np.cumsum(np.asarray(link) ** 2 * overlap**degree)
-    return np.max(captured / (degree + 1))
+    return np.max(np.cumsum(link**2 * overlap**degree) / (degree + 1))
 
 
-@worth_of_direction.wrong("compare all cuts")
-def _(link, overlap):
-    return np.mean((np.asarray(link) * overlap ** np.arange(len(link))) ** 2)
+worth_of_direction.mistake("not every degree has to be kept: compare all cuts")(
+    lambda link, overlap: np.mean((link * overlap ** np.arange(len(link))) ** 2)
+)
 
 
-@worth_of_direction.wrong("the sign of the overlap cannot matter")
+@worth_of_direction.mistake("the sign of the overlap cannot matter: only energies count")
 def _(link, overlap):  # a coefficient below zero is taken for a loss
-    degree = np.arange(len(link))
-    seen = np.maximum(np.asarray(link) * overlap**degree, 0)
-    return np.max(np.cumsum(seen**2) / (degree + 1))
+    seen = np.maximum(link * overlap ** np.arange(len(link)), 0)
+    return worth_of_direction.solution(seen, 1.0)
 
 
-@worth_of_direction.wrong("the largest of the running averages")
-def _(link, overlap):  # the overlap to the first power in every degree
-    degree = np.arange(len(link))
-    energy = (np.asarray(link) * np.where(degree > 0, overlap, 1)) ** 2
-    return np.max(np.cumsum(energy) / (degree + 1))
-
-
-@worth_of_direction.unusual
+@worth_of_direction.mistake("degree r sees the overlap to the power r, not to the first power")
 def _(link, overlap):
-    total = sum(g * g for g in link)
-
-    def fem(noise):
-        left = best = total
-        for r, g in enumerate(link):
-            left += noise - (g * overlap**r) ** 2
-            best = min(best, left)
-        return best
-
-    low, high = 0.0, total
-    for _ in range(200):
-        middle = (low + high) / 2
-        if fem(middle) < total:
-            low = middle
-        else:
-            high = middle
-    return high
+    return worth_of_direction.solution(link * np.where(np.arange(len(link)) > 0, overlap, 1), 1.0)
 
 
 @exercise(
     minutes=20,
+    inputs=lambda rng: zip([400, 90, 30, 1000], rng.uniform(0.3, 0.8, 4) * [-1, 1, 1, -1], rng.uniform(0.02, 0.3, 4)),
     hint="Known link: β is the constant that fits at ρ = 1. Slow coefficients: divide one equation by the other, so that "
     "time drops out and dβ/dρ can be integrated.",
     worked=r"""**Known link.** With $\sqrt\lambda\,\beta=g$ from the start, $\dot\rho\approx3\sqrt\lambda\,\beta\,g\rho^2=3g^2\rho^2$, so
@@ -152,119 +104,60 @@ def escape_times(d, g, eigenvalue):
     return known, slow
 
 
-@escape_times.checker
-def _(answer):
-    pair = answer(400, -0.5, 0.03)
-    expect(np.shape(pair) == (2,), "return two times: (known link, slow ones)")
-    known, slow = pair
-    expect(
-        not np.isclose(known, 400**2 / (12 * 0.25)),
-        "that is the time when β has to be learned and follows at once; here it is known from the start",
-    )
-    expect(
-        not np.isclose(known, 20 / 0.25),
-        "known: the derivative of ρ³ has a factor 3",
-    )
-    expect(
-        np.isclose(known, 20 / 0.75),
-        "known: integrate dρ / (3 g² ρ²) from d^(-1/2)",
-    )
-    expect(slow > 0, "a time is positive: the sign of g cannot matter")
-    expect(
-        not np.isclose(slow, np.pi / 2 * 20 / (0.06**0.5 * 0.5)),
-        "slow: that is the law of index 2; start again from β' = √λ g ρ³",
-    )
-    expect(
-        not np.isclose(slow, 20 / (0.3 * 0.5)),
-        "slow: the integral is 1/ρ0², and that is d, not its square root",
-    )
-    expect(
-        not np.isclose(slow, 400 / (0.03**0.5 * 0.5)),
-        "slow: 3 β² = ρ² - ρ0², the 3 is not gone",
-    )
-    expect(
-        np.isclose(slow, 400 / (0.3 * 0.5)),
-        "slow: 3 β² = ρ² - ρ0², so ρ' = √(3λ) |g| ρ² √(ρ² - ρ0²)",
-    )
-    known, slow = answer(90, 0.7, 0.3)
-    expect(
-        np.isclose(known, 90**0.5 / 1.47),
-        "known: right for one d and g, but not for others: check their powers",
-    )
-    expect(
-        np.isclose(slow, 90 / (0.9**0.5 * 0.7)),
-        "right for one d, g and λ, but not for others: check the powers of each",
-    )
-
-
-@escape_times.wrong("here it is known from the start")
-def _(d, g, eigenvalue):
-    return d**2 / (12 * g**2), d / (np.sqrt(3 * eigenvalue) * abs(g))
-
-
-@escape_times.wrong("that is the law of index 2")
-def _(d, g, eigenvalue):
-    slow = np.pi / 2 * np.sqrt(d) / (np.sqrt(2 * eigenvalue) * abs(g))
-    return np.sqrt(d) / (3 * g**2), slow
-
-
-@escape_times.wrong("a time is positive")
-def _(d, g, eigenvalue):
-    return np.sqrt(d) / (3 * g**2), d / (np.sqrt(3 * eigenvalue) * g)
-
-
-@escape_times.wrong("not its square root")
-def _(d, g, eigenvalue):
-    return np.sqrt(d) / (3 * g**2), np.sqrt(d / (3 * eigenvalue)) / abs(g)
-
-
-@escape_times.wrong("check the powers of each")
-def _(d, g, eigenvalue):
-    return np.sqrt(d) / (3 * g**2), d * abs(g) / (np.sqrt(3 * eigenvalue) * 0.25)
-
-
-@escape_times.wrong("known: right for one d and g")
-def _(d, g, eigenvalue):
-    known = np.sqrt(d) / (1.5 * abs(g))
-    return known, d / (np.sqrt(3 * eigenvalue) * abs(g))
-
-
-@escape_times.wrong("return two times")
-def _(d, g, eigenvalue):
+def _known(d, g):
     return np.sqrt(d) / (3 * g**2)
 
 
-@escape_times.wrong("the derivative of ρ³ has a factor 3")
-def _(d, g, eigenvalue):
-    return np.sqrt(d) / g**2, d / (np.sqrt(3 * eigenvalue) * abs(g))
+def _slow(d, g, eigenvalue):
+    return d / (np.sqrt(3 * eigenvalue) * abs(g))
 
 
-@escape_times.wrong("from d^(-1/2)")
-def _(d, g, eigenvalue):  # from 1/d
-    return d / (3 * g**2), d / (np.sqrt(3 * eigenvalue) * abs(g))
+escape_times.mistake("that is the time when β has to be learned and follows at once; here it is known from the start")(
+    lambda d, g, eigenvalue: (d**2 / (12 * g**2), _slow(d, g, eigenvalue))
+)
+
+escape_times.mistake("known: the derivative of ρ³ has a factor 3")(
+    lambda d, g, eigenvalue: (3 * _known(d, g), _slow(d, g, eigenvalue))
+)
+
+escape_times.mistake("known: integrate dρ / (3 g² ρ²) from d^(-1/2)")(
+    lambda d, g, eigenvalue: (_known(d**2, g), _slow(d, g, eigenvalue))
+)
+
+escape_times.mistake("known: β is itself proportional to g, so that the speed has the square of g")(
+    lambda d, g, eigenvalue: (_known(d, g) * abs(g), _slow(d, g, eigenvalue))
+)
+
+escape_times.mistake("a time is positive: the sign of g cannot matter")(
+    lambda d, g, eigenvalue: (_known(d, g), _slow(d, g, eigenvalue) * np.sign(g))
+)
+
+escape_times.mistake("slow: that is the law of index 2; start again from β' = √λ g ρ³")(
+    lambda d, g, eigenvalue: (_known(d, g), np.pi / 2 * np.sqrt(d) / (np.sqrt(2 * eigenvalue) * abs(g)))
+)
+
+escape_times.mistake("slow: the integral is 1/ρ0², and that is d, not its square root")(
+    lambda d, g, eigenvalue: (_known(d, g), _slow(np.sqrt(d), g, eigenvalue))
+)
+
+escape_times.mistake("slow: 3 β² = ρ² - ρ0², the 3 is not gone")(
+    lambda d, g, eigenvalue: (_known(d, g), _slow(d, g, eigenvalue / 3))
+)
+
+escape_times.mistake("slow: ρ0 may not be dropped beside ρ: ρ' = √(3λ) |g| ρ² √(ρ² - ρ0²)")(
+    lambda d, g, eigenvalue: (_known(d, g), _slow(d / 2, g, eigenvalue))
+)
 
 
-@escape_times.wrong("the 3 is not gone")
-def _(d, g, eigenvalue):
-    return np.sqrt(d) / (3 * g**2), d / (np.sqrt(eigenvalue) * abs(g))
-
-
-@escape_times.wrong("so ρ' = √(3λ) |g| ρ² √(ρ² - ρ0²)")
-def _(d, g, eigenvalue):  # ρ0 is dropped beside ρ
-    slow = d / (2 * np.sqrt(3 * eigenvalue) * abs(g))
-    return np.sqrt(d) / (3 * g**2), slow
-
-
-@escape_times.unusual
-def _(d, g, eigenvalue):
-    angle = np.linspace(0, np.pi / 2, 2001)  # ρ = ρ0 / cos(angle)
-    known = np.trapezoid(np.sin(angle), angle) * d**0.5 / (3 * g * g)
-    slow = np.trapezoid(np.cos(angle), angle) * d
-    return np.array([known, slow / np.sqrt(3 * eigenvalue * g * g)])
+def _noises(rng):
+    for degrees, d in (4, 30), (3, 5), (6, 80), (5, 12):
+        yield rng.uniform(0.3, 0.9, degrees) * rng.choice([-1, 1], degrees), d, rng.uniform(1e-4, 1e-3, degrees)
+    yield rng.normal(size=4), 50, np.full(4, 4e-4)  # the floor of the chapter
 
 
 @exercise(
     minutes=20,
+    inputs=_noises,
     hint="Go through the derivation of the floor again. What is the variance of an entry of $\\varepsilon\\sum_r g_r v_r$ "
     "if each degree has an $\\varepsilon_r$ of its own?",
     worked=r"""Put $w=e_1+\delta$ up to normalisation, so that $1-\rho^2\approx|\delta|^2$. The signal part of $\frac12\sum_rS_r^2$ loses
@@ -293,130 +186,70 @@ def noise_floor(link, d, noise):
     return (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
 
 
-@noise_floor.checker
-def _(answer):
-    link = np.array([0.5, 0.0, 0.8, 0.6])
-    noise = np.array([9e-4, 9e-4, 1e-4, 4e-4])
-    energy, degree = link**2, np.arange(4)
-    weight = degree * energy
-    right = 29 * weight @ noise / weight.sum() ** 2
-    value = answer(link, 30, noise)
-    expect(np.ndim(value) == 0, "one number is asked for, not one a degree")
-    expect(
-        not np.isclose(value, right * 30 / 29),
-        "a direction has d - 1 free coordinates, not d",
-    )
-    expect(
-        not np.isclose(value, 29 * noise.mean() / weight.sum()),
-        "the plain mean of the noise: degrees without energy do not push, and steep ones push more",
-    )
-    expect(
-        not np.isclose(value, 29 * energy @ noise / energy.sum() ** 2),
-        "degree 0 does not see the direction; weigh each degree by r",
-    )
-    expect(
-        not np.isclose(value, 29 * energy @ noise / weight.sum() ** 2),
-        "the gradient of the noise grows with the degree too: its variance is r",
-    )
-    expect(
-        not np.isclose(
-            value,
-            29 * (degree**2 * energy) @ noise / (degree**2 * energy).sum() ** 2,
-        ),
-        "the weight is r, not r²: r is already the variance of a gradient",
-    )
-    expect(
-        not np.isclose(value, 29 * weight @ noise / weight.sum()),
-        "that is the excess of the FEM; divide by the steepness once more",
-    )
-    expect(
-        not np.isclose(value, 29 / np.sum(weight[2:] / noise[2:])),
-        "that is the best floor with known noise levels; the flow weighs the degrees by g alone",
-    )
-    expect(
-        np.isclose(value, right),
-        "compute the variance of an entry of the sum of ε_r g_r v_r, and divide by the square of the steepness",
-    )
-    expect(
-        np.isclose(
-            answer(np.array([0, 0.6, 0.8]), 5, np.array([0, 1e-4, 1e-4])),
-            4e-4 / 1.64,
-        ),
-        "equal levels must give the floor of the chapter",
-    )
+def _floor(weights, d, noise):
+    return (d - 1) * np.sum(weights * noise) / np.sum(weights) ** 2
 
 
-@noise_floor.wrong("a direction has d - 1 free coordinates")
-def _(link, d, noise):
-    weight = np.arange(len(link)) * np.asarray(link) ** 2
-    return d * np.sum(weight * noise) / np.sum(weight) ** 2
+def _weights(link, power=1):
+    return np.arange(len(link)) ** power * link**2
 
 
-@noise_floor.wrong("the plain mean of the noise")
-def _(link, d, noise):
-    return (d - 1) * np.mean(noise) / np.sum(np.arange(len(link)) * np.asarray(link) ** 2)
+noise_floor.mistake("a direction has d - 1 free coordinates, not d")(
+    lambda link, d, noise: noise_floor.solution(link, d + 1, noise)
+)
+
+noise_floor.mistake("the plain mean of the noise: degrees without energy do not push, and steep ones push more")(
+    lambda link, d, noise: (d - 1) * np.mean(noise) / np.sum(_weights(link))
+)
+
+noise_floor.mistake("degree 0 does not see the direction; weigh each degree by r")(
+    lambda link, d, noise: _floor(_weights(link, 0), d, noise)
+)
+
+noise_floor.mistake("the gradient of the noise grows with the degree too: its variance is r")(
+    lambda link, d, noise: (d - 1) * np.sum(link**2 * noise) / np.sum(_weights(link)) ** 2
+)
+
+noise_floor.mistake("the weight is r, not r²: r is already the variance of a gradient")(
+    lambda link, d, noise: _floor(_weights(link, 2), d, noise)
+)
+
+noise_floor.mistake("that is the excess of the FEM; divide by the steepness once more")(
+    lambda link, d, noise: (d - 1) * np.sum(_weights(link) * noise) / np.sum(_weights(link))
+)
+
+noise_floor.mistake("that is the best floor with known noise levels; the flow weighs the degrees by g alone")(
+    lambda link, d, noise: (d - 1) / np.sum(_weights(link) / noise)
+)
+
+noise_floor.mistake("that counts the noise twice: compute the variance of an entry of the sum of ε_r g_r v_r")(
+    lambda link, d, noise: 2 * noise_floor.solution(link, d, noise)
+)
+
+noise_floor.mistake("degree 1 sees the direction as well: equal levels must give the floor of the chapter")(
+    lambda link, d, noise: _floor(_weights(link) * (np.arange(len(link)) != 1), d, noise)
+)
 
 
-@noise_floor.wrong("degree 0 does not see the direction")
-def _(link, d, noise):
-    energy = np.asarray(link) ** 2
-    return (d - 1) * np.sum(energy * noise) / np.sum(energy) ** 2
-
-
-@noise_floor.wrong("the weight is r, not r²")
-def _(link, d, noise):
-    weight = (np.arange(len(link)) * np.asarray(link)) ** 2
-    return (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
-
-
-@noise_floor.wrong("that is the excess of the FEM")
-def _(link, d, noise):
-    weight = np.arange(len(link)) * np.asarray(link) ** 2
-    return (d - 1) * np.sum(weight * noise) / np.sum(weight)
-
-
-@noise_floor.wrong("the best floor with known noise levels")
-def _(link, d, noise):
-    with np.errstate(invalid="ignore"):
-        weight = np.arange(len(link)) * np.asarray(link) ** 2 / noise
-    return (d - 1) / np.nansum(weight)
-
-
-@noise_floor.wrong("not one a degree")
-def _(link, d, noise):
-    weight = np.arange(len(link)) * np.asarray(link) ** 2
-    return (d - 1) * weight * np.asarray(noise) / np.sum(weight) ** 2
-
-
-@noise_floor.wrong("the gradient of the noise grows with the degree too")
-def _(link, d, noise):
-    energy = np.asarray(link) ** 2
-    steepness = np.sum(np.arange(len(link)) * energy)
-    return (d - 1) * np.sum(energy * noise) / steepness**2
-
-
-@noise_floor.wrong("divide by the square of the steepness")
-def _(link, d, noise):  # both noise terms of a difference
-    weight = np.arange(len(link)) * np.asarray(link) ** 2
-    return 2 * (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
-
-
-@noise_floor.wrong("equal levels must give the floor")
-def _(link, d, noise):  # degree 1 is taken for no feature
-    weight = np.arange(len(link)) * np.asarray(link) ** 2
-    weight[1] = 0
-    return (d - 1) * np.sum(weight * noise) / np.sum(weight) ** 2
-
-
-@noise_floor.unusual
-def _(link, d, noise):
-    steepness = sum(r * g * g for r, g in enumerate(link))
-    push = sum(r * (g / steepness) ** 2 * e for r, (g, e) in enumerate(zip(link, noise)))
-    return sum([push] * (d - 1))
+def _supports(rng):
+    for system in (
+        [{1}, {1, 2}],
+        [{1, 2, 3}, {1}, {1, 2}],
+        [{1, 2}],
+        [{1, 2}, {1, 2, 3}],
+        [{1}, {2, 3, 4}],
+        [{1}, {1, 2}, {1, 2, 3}, {3, 4}],
+        [{4, 5}, {1, 2, 3}, {1, 4}, {2, 5}, {5}],
+    ):
+        names = rng.permutation(9).tolist()
+        yield ([{names[i] for i in support} for support in system],)
+    for count in (3, 4, 5):
+        yield ([set(rng.choice(6, size, replace=False).tolist()) for size in rng.integers(1, 5, count)],)
 
 
 @exercise(
     minutes=15,
+    inputs=_supports,
     hint="Greedy is right: a monomial that needs few new directions now never needs more later. Take the cheapest "
     "remaining monomial, add its directions to the known ones, repeat.",
     worked=r"""Once some directions are known, a monomial acts on the others like a monomial of the degree that is left: its known factors
@@ -442,124 +275,52 @@ def leap(supports):
     return hardest
 
 
-@leap.checker
-def _(answer):
-    expect(
-        answer([{1}, {1, 2}]) != 2,
-        "after u1 is known, u1 u2 needs one new direction only",
-    )
-    expect(
-        answer([{1}, {1, 2}]) == 1,
-        "u1, then u2 through u1 u2: one new direction a step",
-    )
-    expect(
-        answer([{1, 2, 3}, {1}, {1, 2}]) != 3,
-        "the order of the list does not bind: start with the cheapest monomial",
-    )
-    expect(
-        answer([{1, 2}]) == 2,
-        "u1 u2 alone has no first step with one direction",
-    )
-    expect(
-        answer([{1, 2}, {1, 2, 3}]) != 1,
-        "u1 u2 comes first, and then neither is known: that it comes again in u1 u2 u3 does not help",
-    )
-    expect(
-        answer([{1}, {2, 3, 4}]) != 1,
-        "the leap is the hardest step, not the first one",
-    )
-    expect(
-        answer([{1}, {2, 3, 4}]) == 3,
-        "u2 u3 u4 gets no help from u1: three new directions at once",
-    )
-    expect(
-        answer([{1}, {1, 2}, {1, 2, 3}, {3, 4}]) != 2,
-        "sorting by size once is not enough: after u1 u2 u3 the product u3 u4 costs one",
-    )
-    expect(
-        answer([{4, 5}, {1, 2, 3}, {1, 4}, {2, 5}, {5}]) == 1,
-        "5, then 4, 2, 1 and 3 come one at a time",
-    )
-
-
-@leap.wrong("one new direction only")
-def _(supports):
-    return max(len(support) for support in supports)
-
-
-@leap.wrong("the order of the list does not bind")
-def _(supports):
-    known, hardest = set(), 0
+def _hardest(supports, cost=lambda support, known: len(support - known)):
+    """The largest cost in the order of the list."""
+    known, costs = set(), []
     for support in supports:
-        hardest = max(hardest, len(set(support) - known))
-        known |= set(support)
-    return hardest
+        costs.append(cost(support, known))
+        known = known | support
+    return max(costs)
 
 
-@leap.wrong("the hardest step, not the first one")
+leap.mistake("after u1 is known, u1 u2 needs one new direction only")(
+    lambda supports: max(len(support) for support in supports)
+)
+
+leap.mistake("u1, then u2 through u1 u2: one new direction a step is a leap of 1, not 0")(
+    lambda supports: leap.solution(supports) - 1
+)
+
+leap.mistake("the order of the list does not bind: start with the cheapest monomial")(_hardest)
+
+leap.mistake("u1 u2 alone has no first step with one direction")(lambda supports: 1)
+
+leap.mistake("the leap is the hardest step, not the first one")(
+    lambda supports: min(len(support) for support in supports)
+)
+
+leap.mistake("sorting by size once is not enough: after u1 u2 u3 the product u3 u4 costs one")(
+    lambda supports: _hardest(sorted(supports, key=len))
+)
+
+leap.mistake("u2 u3 u4 gets no help from u1: three new directions at once")(
+    lambda supports: _hardest(sorted(supports, key=len), lambda support, known: len(support) - len(known))
+)
+
+
+@leap.mistake("the next monomial is the one with the fewest new directions, not with the most known ones")
 def _(supports):
-    return min(len(support) for support in supports)
-
-
-@leap.wrong("sorting by size once is not enough")
-def _(supports):
-    known, hardest = set(), 0
-    for support in sorted(supports, key=len):
-        hardest = max(hardest, len(set(support) - known))
-        known |= set(support)
-    return hardest
-
-
-@leap.wrong("one new direction a step")
-def _(supports):  # counts what a step costs beyond one direction
-    return leap.solution(supports) - 1
-
-
-@leap.wrong("no first step with one direction")
-def _(supports):
-    return 1
-
-
-@leap.wrong("three new directions at once")
-def _(supports):  # all that is known is taken off, in the monomial or not
-    known, hardest = set(), 0
-    for support in sorted(supports, key=len):
-        hardest = max(hardest, len(support) - len(known))
-        known |= set(support)
-    return hardest
-
-
-@leap.wrong("come one at a time")
-def _(supports):  # most known directions, not fewest new ones
-    left = list(supports)
-    known = set(min(left, key=len))
-    hardest = len(known)
+    left, known = list(supports), min(supports, key=len)
+    order = [known]
     while left:
-        support = max(left, key=lambda support: len(known & support))
-        hardest = max(hardest, len(support - known))
-        known |= support
-        left.remove(support)
-    return hardest
+        order.append(max(left, key=lambda support: len(known & support)))
+        left.remove(order[-1])
+        known = known | order[-1]
+    return _hardest(order)
 
 
-@leap.wrong("that it comes again in u1 u2 u3 does not help")
+@leap.mistake("u1 u2 comes first, and then neither is known: that it comes again in u1 u2 u3 does not help")
 def _(supports):
-    own = [
-        set(support).difference(*(other for j, other in enumerate(supports) if j != i))
-        for i, support in enumerate(supports)
-    ]
+    own = [support.difference(*supports[:i], *supports[i + 1 :]) for i, support in enumerate(supports)]
     return max(1, *map(len, own)) if len(own) > 1 else len(own[0])
-
-
-@leap.unusual
-def _(supports):
-    from itertools import permutations
-
-    def hardest(order):
-        known, costs = set(), [0]
-        for support in order:
-            costs.append(len(set(support) - known))
-            known = known | set(support)
-        return max(costs)
-
-    return min(hardest(order) for order in permutations(supports))

@@ -10,15 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import comb, exp, floor
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import checked, finite, nonnegative
+from afp_utils.core.refuse import NONNEGATIVE, Count, Rule, Share, at_least, checked, inside, require
 
 CHUNK = 4_000_000
 """Entries of the largest array that `sample` makes at once."""
+
+Classes = Annotated[int, at_least(2)]
 
 
 @checked
@@ -29,25 +32,18 @@ class FeatureType:
     With probability `misleading` the features indicate a wrong class, the same one to every model (or the label is
     wrong, which is the same).
 
-    Raises `ValueError` for a probability outside [0, 1] or counts that no set can have.
+    Raises `ValueError` unless 1 <= per_point <= pool and 0 <= learned <= pool.
     """
 
-    probability: float
-    pool: int
+    probability: Share
+    pool: Count
     per_point: int
     learned: int
-    misleading: float = 0.0
+    misleading: Share = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("probability", "misleading"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in [0, 1], got {getattr(self, name)}")
-        if self.pool < 1:
-            raise ValueError(f"pool must be at least 1, got {self.pool}")
-        if not 1 <= self.per_point <= self.pool:
-            raise ValueError(f"per_point must be from 1 to the pool ({self.pool}), got {self.per_point}")
-        if not 0 <= self.learned <= self.pool:
-            raise ValueError(f"learned must be from 0 to the pool ({self.pool}), got {self.learned}")
+        require(inside(1, self.pool), per_point=self.per_point)
+        require(inside(0, self.pool), learned=self.learned)
 
     @property
     def hit(self) -> Fraction:
@@ -63,79 +59,72 @@ def miss_probability(pool: int, learned: int, per_point: int) -> Fraction:
 
     Raises `ValueError` for a count below 0 or above the pool.
     """
-    for name, count in (("learned", learned), ("per_point", per_point)):
-        if not 0 <= count <= pool:
-            raise ValueError(f"{name} must be from 0 to the pool ({pool}), got {count}")
+    require(inside(0, pool), learned=learned, per_point=per_point)
     return Fraction(comb(pool - per_point, learned), comb(pool, learned))
 
 
 @checked
-def split_capacity(capacity: int, probabilities: Sequence[float], pools: Sequence[int]) -> tuple[int, ...]:
+def split_capacity(
+    capacity: Annotated[int, at_least(0)], probabilities: Annotated[Sequence[float], NONNEGATIVE], pools: Sequence[int]
+) -> tuple[int, ...]:
     """How many features of each type a model of given capacity learns: shares by probability, rounded, cut at the pools.
 
     All shares but the last are rounded half up, the last type gets the rest; what a pool cannot hold is lost.
 
-    Raises `ValueError` for probabilities that are no distribution, one per pool, or a capacity below 0.
+    Raises `ValueError` unless the probabilities sum to 1 and there is one for each pool.
     """
-    _distribution(probabilities)
+    _whole(probabilities)
     if len(pools) != len(probabilities):
         raise ValueError(f"pools must be one per probability ({len(probabilities)}), got {len(pools)}")
-    nonnegative(capacity=capacity)
     # 0.7 * 45 is a little less than 31.5 in floating point
     shares = [floor(share * capacity + 0.5 + 1e-9) for share in probabilities[:-1]]
     return tuple(min(share, pool) for share, pool in zip([*shares, max(capacity - sum(shares), 0)], pools))
 
 
 @checked
-def accuracy(types: Sequence[FeatureType], classes: int) -> float:
+def accuracy(types: Sequence[FeatureType], classes: Classes) -> float:
     """Probability that a model is right on a new point: sum of p (1/C + u (1 - eps - 1/C)), u the chance of a hit.
 
-    Raises `ValueError` if the probabilities of the types do not sum to 1 or there are fewer than two classes.
+    Raises `ValueError` unless the probabilities of the types sum to 1, as all functions of types do.
+
+    >>> types = [FeatureType(probability=0.7, pool=20, per_point=5, learned=20), FeatureType(0.3, 60, 3, 9)]
+    >>> round(accuracy(types, classes=10), 5)
+    0.83569
     """
-    _world(types, classes)
+    _whole([kind.probability for kind in types])
     return float(sum(k.probability * (1 / classes + float(k.hit) * (1 - k.misleading - 1 / classes)) for k in types))
 
 
 @checked
-def agreement(types: Sequence[FeatureType], classes: int) -> float:
+def agreement(types: Sequence[FeatureType], classes: Classes) -> float:
     """Probability that two independent models answer alike on a new point: sum of p (1/C + (1 - 1/C) u^2).
 
-    Two hits agree for sure; with one miss or two the answers agree by chance. Raises as `accuracy`.
+    Two hits agree for sure; with one miss or two the answers agree by chance.
+
+    >>> round(agreement([FeatureType(0.7, 20, 5, 20), FeatureType(0.3, 60, 3, 9)], classes=10), 5)
+    0.77137
     """
-    _world(types, classes)
+    _whole([kind.probability for kind in types])
     return float(sum(k.probability * (1 / classes + (1 - 1 / classes) * float(k.hit**2)) for k in types))
 
 
 @checked
-def shared_probability(kind: FeatureType) -> Float[Array, " shared"]:
-    """Distribution of the number k of features that two models share: C(c, k) C(t - c, c - k) / C(t, c), k = 0 to c."""
-    t, c = kind.pool, kind.learned
-    return np.array([float(Fraction(comb(c, k) * comb(t - c, c - k), comb(t, c))) for k in range(c + 1)])
-
-
-@checked
-def shared_agreement(kind: FeatureType, classes: int) -> Float[Array, " shared"]:
+def shared_agreement(kind: FeatureType, classes: Classes) -> Float[Array, " shared"]:
     """Agreement of two models on points of one type, given that they share k features, k = 0 to c.
 
     1/C + (1 - 1/C) (1 - 2 q(c) + q(2c - k)), by inclusion and exclusion; NaN for a k that no two sets can have (their
     union would exceed the pool).
-
-    Raises `ValueError` for fewer than two classes.
     """
-    _classes(classes)
     t, c, n = kind.pool, kind.learned, kind.per_point
-
-    def both_hit(k: int) -> float:
-        if 2 * c - k > t:
-            return np.nan
-        return float(1 - 2 * miss_probability(t, c, n) + miss_probability(t, 2 * c - k, n))
-
-    return np.array([1 / classes + (1 - 1 / classes) * both_hit(k) for k in range(c + 1)])
+    miss = miss_probability(t, c, n)
+    unions = range(2 * c, c - 1, -1)
+    both = [float(1 - 2 * miss + miss_probability(t, size, n)) if size <= t else np.nan for size in unions]
+    return np.array([1 / classes + (1 - 1 / classes) * hit for hit in both])
 
 
 @checked
-def gap(types: Sequence[FeatureType], classes: int) -> float:
-    """Disagreement minus error, which is accuracy minus agreement: zero if the GDE holds. Raises as `accuracy`.
+def gap(types: Sequence[FeatureType], classes: Classes) -> float:
+    """Disagreement minus error, which is accuracy minus agreement: zero if the GDE holds.
 
     Without misleading features it is (1 - 1/C) sum of p u (1 - u), between 0 and (1 - 1/C)/4.
     """
@@ -143,59 +132,40 @@ def gap(types: Sequence[FeatureType], classes: int) -> float:
 
 
 @checked
-def gap_bound(types: Sequence[FeatureType], classes: int) -> float:
+def gap_bound(types: Sequence[FeatureType], classes: Classes) -> float:
     """Upper bound of the gap without misleading features: (1 - 1/C) sum of p min(exp(-c n / t), c n / t).
 
-    Small if every type is either saturated (c n >> t) or almost never hit (c n << t). Raises as `accuracy`, and
-    `ValueError` for misleading features.
+    Small if every type is either saturated (c n >> t) or almost never hit (c n << t).
+
+    Raises `ValueError` for misleading features.
     """
-    _world(types, classes)
-    for kind in types:
-        if kind.misleading:
-            raise ValueError(f"types must have no misleading features for the bound, got {kind.misleading}")
+    _whole([kind.probability for kind in types])
+    require(Rule("0 for the bound", lambda share: share == 0), misleading=[kind.misleading for kind in types])
     load = [kind.learned * kind.per_point / kind.pool for kind in types]
     return (1 - 1 / classes) * sum(kind.probability * min(exp(-x), x) for kind, x in zip(types, load))
 
 
 @checked
-def least_agreement(accuracy: Float[Array, " world"], classes: int) -> Float[Array, " world"]:
+def least_agreement(accuracy: Float[Array, " world"], classes: Classes) -> Float[Array, " world"]:
     """Least agreement at given accuracy, for any law of the features without misleading ones.
 
     1/C + (a - 1/C)^2 / (1 - 1/C) by Jensen: all points equally hard. The largest agreement is the accuracy itself.
 
-    Raises `ValueError` for an accuracy outside [1/C, 1] or fewer than two classes.
+    Raises `ValueError` for an accuracy outside [1/C, 1].
     """
-    _classes(classes)
-    finite(accuracy=accuracy)
-    if np.any((accuracy < 1 / classes - 1e-12) | (accuracy > 1 + 1e-12)):  # rounding may leave the ends
-        raise ValueError(f"accuracy must be in [1/classes, 1], got {accuracy.min()} to {accuracy.max()}")
+    ends = inside(1 / classes - 1e-12, 1 + 1e-12)  # rounding may leave the ends
+    require(Rule("in [1/classes, 1]", ends.fits), accuracy=accuracy)
     return 1 / classes + (accuracy - 1 / classes) ** 2 / (1 - 1 / classes)
 
 
 @checked
-def union_law(one: float, other: float, union: float, coincidence: float = 0.0) -> float:
+def union_law(one: Share, other: Share, union: Share, coincidence: Share = 0.0) -> float:
     """Disagreement of two models from their errors and that of a model that learned what either did.
 
     Dis = Err(S1) + Err(S2) - (1 + kappa) Err(S1 u S2), where two guesses at a point that both models miss coincide
     by more than chance with probability kappa (`coincidence`).
-
-    Raises `ValueError` for an error or a coincidence outside [0, 1].
     """
-    for name, value in (("one", one), ("other", other), ("union", union), ("coincidence", coincidence)):
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must be in [0, 1], got {value}")
     return one + other - (1 + coincidence) * union
-
-
-@checked
-def plurality_accuracy(types: Sequence[FeatureType], classes: int) -> float:
-    """Accuracy of the plurality vote of infinitely many models: 1 - eps wherever a hit is possible, else 1/C.
-
-    The indicated class has the share u + (1 - u)/C of the votes, more than any other as soon as u > 0. Raises as
-    `accuracy`.
-    """
-    _world(types, classes)
-    return float(sum(k.probability * (1 - k.misleading if k.hit else 1 / classes) for k in types))
 
 
 @checked
@@ -210,14 +180,9 @@ class Sample:
 
 
 @checked
-def sample(types: Sequence[FeatureType], classes: int, trials: int, rng: np.random.Generator) -> Sample:
-    """Monte Carlo of the same world, with real sets: `trials` times a fresh point, two fresh models and their guesses.
-
-    Raises as `accuracy`, and `ValueError` for fewer than one trial.
-    """
-    _world(types, classes)
-    if trials < 1:
-        raise ValueError(f"trials must be at least 1, got {trials}")
+def sample(types: Sequence[FeatureType], classes: Classes, trials: Count, rng: np.random.Generator) -> Sample:
+    """Monte Carlo of the same world, with real sets: `trials` times a fresh point, two fresh models and their guesses."""
+    _whole([kind.probability for kind in types])
     counts = rng.multinomial(trials, [kind.probability for kind in types])
     parts = []
     for index, (kind, count) in enumerate(zip(types, counts)):
@@ -252,17 +217,6 @@ def _subsets(pool: int, count: int, size: int, rng: np.random.Generator) -> Arra
     return member
 
 
-def _world(types: Sequence[FeatureType], classes: int) -> None:
-    _classes(classes)
-    _distribution([kind.probability for kind in types])
-
-
-def _classes(classes: int) -> None:
-    if classes < 2:
-        raise ValueError(f"classes must be at least 2, got {classes}")
-
-
-def _distribution(probabilities: Sequence[float]) -> None:
-    nonnegative(probabilities=np.array(probabilities, dtype=float))
-    if abs(sum(probabilities) - 1) > 1e-9:
+def _whole(probabilities: Sequence[float]) -> None:
+    if not abs(sum(probabilities) - 1) <= 1e-9:
         raise ValueError(f"probabilities must sum to 1, got {sum(probabilities)}")

@@ -3,13 +3,12 @@
 The features of a model are the principal components of its last hidden layer on common points; components of different
 models that correlate strongly are one feature (greedy clustering); a feature is present at a point where its score is
 large. The procedure is that of Jiang et al. (2024) as Kang and Kim (2026) and their public code have it, but reads
-presence from absolute scores. The world in which the tensor's statistics have closed forms is in
-`framework`, agreement and calibration of votes in `votes`.
+presence from absolute scores.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -17,11 +16,12 @@ from numpy import ndarray as Array
 from scipy.linalg import eigh, qr, svd
 from scipy.optimize import linear_sum_assignment
 
-from afp_utils.core.refuse import checked, finite
+from afp_utils.core.refuse import FINITE, Count, Finite, Rule, Share, checked
 
 CLEAR = 1e-4
 """A principal direction of at least this share of the largest keeps eight digits through the products of columns."""
 
+Part = Annotated[float, Rule("in [0, 1)", lambda value: (value >= 0) & (value < 1))]
 Active = Callable[[Array], Array]
 """A rule that says, for the scores (n, component) of one model, at which points each component is present."""
 
@@ -29,14 +29,10 @@ Active = Callable[[Array], Array]
 @checked
 @dataclass(frozen=True)
 class InteractionTensor:
-    """Presence of each feature in each model at each point, with what it was made of.
-
-    `cluster` is the feature of each model's component, `variance` the variance of its scores, largest first.
-    """
+    """Presence of each feature in each model at each point; `cluster` is the feature of each model's component."""
 
     present: Bool[Array, "model n feature"]
     cluster: Int[Array, "model component"]
-    variance: Float[Array, "model component"]
 
     @property
     def learned(self) -> Bool[Array, "model feature"]:
@@ -44,29 +40,17 @@ class InteractionTensor:
         return np.asarray(self.present.any(axis=1))
 
     @property
-    def carried(self) -> Bool[Array, "n feature"]:
-        """Which point carries which feature in some model."""
-        return np.asarray(self.present.any(axis=0))
-
-    @property
     def shared(self) -> Int[Array, "model model"]:
         """How many features two models have in common."""
-        learned = self.learned.astype(int)
-        return learned @ learned.T
-
-    @property
-    def explained(self) -> Float[Array, " feature"]:
-        """Share of the total variance that each feature carries, over all models."""
-        total = np.bincount(self.cluster.ravel(), self.variance.ravel(), self.present.shape[2])
-        return total / total.sum()
+        return self.learned.astype(int) @ self.learned.T
 
 
 @checked
 def interaction_tensor(
     activations: Sequence[Float[Array, "n _"]] | Float[Array, "model n width"],
     *,
-    components: int,
-    match: float,
+    components: Count,
+    match: Share,
     active: Active,
 ) -> InteractionTensor:
     """Interaction tensor of models whose last hidden activations are given on common points.
@@ -75,34 +59,33 @@ def interaction_tensor(
     exceeds `match` (`greedy_clusters`); a feature is present in a model at a point if one of its components there is
     `active` (`above` or `top`).
 
-    Raises `ValueError` for no model, different numbers of points, values that are not finite, more components than a
-    model's activations have directions, or a match outside [0, 1].
+    Raises `ValueError` for no model, different numbers of points, values that are not finite, or more components than a
+    model's activations have directions.
+
+    >>> layers = np.random.default_rng(0).normal(size=(3, 50, 4))
+    >>> found = interaction_tensor(np.concatenate([layers, -layers]), components=2, match=0.9, active=above(0.5))
+    >>> found.present.shape, found.shared[0].tolist()  # models 0 and 3 differ by a sign, which is arbitrary
+    ((6, 50, 6), [2, 0, 0, 2, 0, 0])
     """
-    if not 0 <= match <= 1:
-        raise ValueError(f"match must be in [0, 1], got {match}")
-    if not len(activations):
-        raise ValueError("activations must hold at least one model, got none")
-    if len(sizes := {len(one) for one in activations}) > 1:
-        raise ValueError(f"activations must be on the same points, got {sorted(sizes)}")
+    if len(sizes := {len(one) for one in activations}) != 1:
+        raise ValueError(f"activations must be of one or more models on the same points, got {sorted(sizes)} points")
     scores = np.stack([principal_scores(one, components) for one in activations])
     cluster = greedy_clusters(correlations(scores), match).reshape(len(scores), components)
     present = np.zeros((*scores.shape[:2], int(cluster.max()) + 1), dtype=bool)
     for model, (points, own) in enumerate(zip(scores, cluster)):
-        here = active(points)
-        for component, feature in enumerate(own):
-            present[model, :, feature] |= here[:, component]
-    return InteractionTensor(present, cluster, scores.var(axis=1))
+        for feature, here in zip(own, active(points).T):
+            present[model, :, feature] |= here
+    return InteractionTensor(present, cluster)
 
 
 @checked
-def principal_scores(activations: Float[Array, "n width"], components: int) -> Float[Array, "n component"]:
+def principal_scores(
+    activations: Annotated[Float[Array, "n width"], FINITE], components: Count
+) -> Float[Array, "n component"]:
     """Scores of the leading principal components, U S of the centred activations, largest variance first.
 
-    Raises `ValueError` for values that are not finite, or if the centred activations have fewer directions.
+    Raises `ValueError` if the centred activations have fewer directions.
     """
-    finite(activations=activations)
-    if components < 1:
-        raise ValueError(f"components must be at least 1, got {components}")
     centred = activations - activations.mean(axis=0)
     n, width = centred.shape
     if components <= width <= n:
@@ -130,46 +113,36 @@ def correlations(scores: Float[Array, "model n component"]) -> Float[Array, "all
 
 
 @checked
-def greedy_clusters(correlation: Float[Array, "all all"], match: float) -> Int[Array, " all"]:
+def greedy_clusters(correlation: Annotated[Float[Array, "all all"], FINITE], match: Finite) -> Int[Array, " all"]:
     """Cluster of each component, numbered in the order in which clusters are opened.
 
     Walk through the components. One without a cluster opens a new one, for ever its own; every other component that
     correlates with it by more than `match`, and by more than with its present cluster's founder, moves in. The result
     depends on the order of the walk.
-
-    Raises `ValueError` for correlations that are not finite.
     """
-    finite(correlation=correlation)
-    cluster = np.full(len(correlation), -1)
-    best = np.full(len(correlation), -1.0)
-    opened = 0
+    cluster, best, opened = np.full(len(correlation), -1), np.full(len(correlation), -1.0), 0
     for founder, row in enumerate(correlation):
         if cluster[founder] >= 0:
             continue
         moves = (row > match) & (row > best)
         cluster[moves], best[moves] = opened, row[moves]
-        cluster[founder], best[founder] = opened, 2.0
+        cluster[founder], best[founder] = opened, 2.0  # more than any correlation: a founder never moves
         opened += 1
     return cluster
 
 
 @checked
-def above(threshold: float) -> Active:
+def above(threshold: Part) -> Active:
     """Present where the absolute score exceeds a share of the component's largest, |z| > threshold max |z|.
 
-    Absolute, because the sign of a principal component is arbitrary. Raises `ValueError` outside [0, 1).
+    Absolute, because the sign of a principal component is arbitrary.
     """
-    _share("threshold", threshold)
     return lambda scores: np.abs(scores) > threshold * np.abs(scores).max(axis=0)
 
 
 @checked
-def top(share: float) -> Active:
-    """Present where |z| / max |z| is among the largest `share` of all the entries of the model.
-
-    Raises `ValueError` outside [0, 1).
-    """
-    _share("share", share)
+def top(share: Part) -> Active:
+    """Present where |z| / max |z| is among the largest `share` of all the entries of the model."""
 
     def rule(scores: Array) -> Array:
         relative = np.abs(scores) / np.abs(scores).max(axis=0)
@@ -181,33 +154,22 @@ def top(share: float) -> Active:
 @checked
 @dataclass(frozen=True)
 class Score:
-    """How well a tensor recovers a planted one. All between 0 and 1.
-
-    `precision`, `recall` and `f1` count the entries (model, point, feature), with features matched to the planted ones
-    as well as possible; unmatched features count as wrong. `membership_precision` and `membership_recall` count which
-    model has which feature, over matched features alone in the former. `matched`: share of planted features found.
-    """
+    """How well a tensor recovers a planted one, by its entries (model, point, feature). All between 0 and 1."""
 
     precision: float
     recall: float
     f1: float
-    membership_precision: float
-    membership_recall: float
-    matched: float
 
 
 @checked
-def score(
-    found: Bool[Array, "model n estimated"], truth: Bool[Array, "model n planted"], overlap: float = 0.5
-) -> Score:
+def score(found: Bool[Array, "model n estimated"], truth: Bool[Array, "model n planted"], overlap: Part = 0.5) -> Score:
     """Score a tensor against the planted one.
 
     Features are matched one to one so that the sum of the Jaccard overlaps of the sets of points that carry them is
-    largest; a match counts if its overlap is at least `overlap`.
+    largest; a match counts if its overlap is at least `overlap`. Entries of unmatched features count as wrong.
 
-    Raises `ValueError` if the planted tensor is empty or the overlap is outside [0, 1).
+    Raises `ValueError` if the planted tensor is empty.
     """
-    _share("overlap", overlap)
     if not truth.any():
         raise ValueError("truth must have at least one entry, got none")
     there, planted = (part.any(axis=0).astype(float) for part in (found, truth))
@@ -216,25 +178,10 @@ def score(
     jaccard = both / np.maximum(either, 1)
     rows, columns = linear_sum_assignment(jaccard, maximize=True)
     good = (jaccard[rows, columns] >= overlap) & (both[rows, columns] > 0)
-    rows, columns = rows[good], columns[good]
-    entries = np.sum(found[:, :, rows] & truth[:, :, columns])
-    members, owned = np.asarray(found[:, :, rows].any(axis=1)), np.asarray(truth.any(axis=1))
-    kept = np.sum(members & owned[:, columns])
+    entries = np.sum(found[:, :, rows[good]] & truth[:, :, columns[good]])
     precision, recall = _ratio(entries, found.sum()), _ratio(entries, truth.sum())
-    return Score(
-        precision,
-        recall,
-        _ratio(2 * precision * recall, precision + recall),
-        _ratio(kept, members.sum()),
-        _ratio(kept, owned.sum()),
-        _ratio(len(rows), np.sum(truth.any(axis=(0, 1)))),
-    )
+    return Score(precision, recall, _ratio(2 * precision * recall, precision + recall))
 
 
 def _ratio(part: Any, whole: Any) -> float:
     return float(part / whole) if whole else 0.0
-
-
-def _share(name: str, value: float) -> None:
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must be in [0, 1), got {value}")

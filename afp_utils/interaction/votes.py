@@ -5,36 +5,47 @@ what the identities need; what is reported is the mean over distinct pairs, larg
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import checked
+from afp_utils.core.refuse import SOME, checked, inside, require
+
+Answers = Annotated[Int[Array, "model n"], SOME]
+Labels = Annotated[Int[Array, " n"], SOME]
 
 
 @checked
-def error(predictions: Int[Array, "model n"], labels: Int[Array, " n"]) -> float:
-    """Mean share of wrong answers over models and points."""
+def error(predictions: Answers, labels: Labels) -> float:
+    """Mean share of wrong answers over models and points.
+
+    >>> round(error([[0, 1, 2], [0, 1, 1], [0, 2, 1]], [0, 1, 0]), 3)
+    0.444
+    """
     return float(np.mean(predictions != labels))
 
 
 @checked
-def votes(predictions: Int[Array, "model n"], classes: int) -> Int[Array, "n class"]:
+def votes(predictions: Answers, classes: int) -> Int[Array, "n class"]:
     """How many models answer each class at each point.
 
-    Raises `ValueError` for a label outside 0 to classes - 1, or no model or point.
+    Raises `ValueError` for an answer outside 0 to classes - 1.
     """
-    _labels("predictions", predictions, classes)
+    require(inside(0, classes - 1), predictions=predictions)
     n = predictions.shape[1]
     return np.bincount((np.arange(n) * classes + predictions).ravel(), minlength=n * classes).reshape(n, classes)
 
 
 @checked
-def disagreement(predictions: Int[Array, "model n"]) -> float:
+def disagreement(predictions: Answers) -> float:
     """Share of points on which two models differ, mean over distinct pairs.
 
-    Raises `ValueError` for fewer than two models, or a negative label.
+    Raises `ValueError` for fewer than two models, or a negative answer.
+
+    >>> round(disagreement([[0, 1, 2], [0, 1, 1], [0, 2, 1]]), 3)
+    0.444
     """
     models = len(predictions)
     if models < 2:
@@ -43,17 +54,17 @@ def disagreement(predictions: Int[Array, "model n"]) -> float:
 
 
 @checked
-def disagreement_with_self(predictions: Int[Array, "model n"]) -> float:
+def disagreement_with_self(predictions: Answers) -> float:
     """The same over all ordered pairs, each model paired with itself too: 1 - mean over points of sum_y h_y^2.
 
-    Raises `ValueError` for a negative label, or no model or point.
+    Raises `ValueError` for a negative answer.
     """
-    share = votes(predictions, int(predictions.max(initial=0)) + 1) / max(len(predictions), 1)
+    share = votes(predictions, int(predictions.max()) + 1) / len(predictions)
     return float(1 - np.mean(np.sum(share**2, axis=1)))
 
 
 @checked
-def pair_agreement(predictions: Int[Array, "model n"]) -> Float[Array, "model model"]:
+def pair_agreement(predictions: Answers) -> Float[Array, "model model"]:
     """Share of points on which each pair of models answers alike."""
     return np.stack([np.mean(one == predictions, axis=1) for one in predictions])
 
@@ -73,12 +84,12 @@ class Calibration:
 
 
 @checked
-def calibration(predictions: Int[Array, "model n"], labels: Int[Array, " n"], classes: int) -> Calibration:
+def calibration(predictions: Answers, labels: Labels, classes: int) -> Calibration:
     """Class-aggregated calibration, binned by the exact number of votes: no choice of bins.
 
-    Raises `ValueError` for a label outside 0 to classes - 1, or no model or point.
+    Raises `ValueError` for a label or an answer outside 0 to classes - 1.
     """
-    _labels("labels", labels, classes)
+    require(inside(0, classes - 1), labels=labels)
     counts, models, n = votes(predictions, classes), len(predictions), len(labels)
     weight = np.bincount(counts.ravel(), minlength=models + 1)
     right = np.bincount(counts[np.arange(n), labels], minlength=models + 1)
@@ -86,25 +97,18 @@ def calibration(predictions: Int[Array, "model n"], labels: Int[Array, " n"], cl
 
 
 @checked
-def calibration_error(predictions: Int[Array, "model n"], labels: Int[Array, " n"], classes: int) -> float:
-    """Class-aggregated calibration error, CACE = sum_s |rho(s) - s| nu(s). Raises as `calibration`."""
+def calibration_error(predictions: Answers, labels: Labels, classes: int) -> float:
+    """Class-aggregated calibration error, CACE = sum_s |rho(s) - s| nu(s)."""
     bins = calibration(predictions, labels, classes)
     return float(np.sum(np.abs(bins.accuracy - bins.share) * bins.weight))
 
 
 @checked
-def signed_gap(predictions: Int[Array, "model n"], labels: Int[Array, " n"], classes: int) -> float:
+def signed_gap(predictions: Answers, labels: Labels, classes: int) -> float:
     """Disagreement with self minus error, read off the calibration alone: sum_s s (rho(s) - s) nu(s).
 
     Exact in every sample, because Dis = 1 - E sum_y h_y^2 and Err = 1 - E h_Y. As sum_s (rho - s) nu = 0, s may be
-    replaced by s - 1/2, so that |Dis - Err| <= CACE / 2. Raises as `calibration`.
+    replaced by s - 1/2, so that |Dis - Err| <= CACE / 2.
     """
     bins = calibration(predictions, labels, classes)
     return float(np.sum(bins.share * (bins.accuracy - bins.share) * bins.weight))
-
-
-def _labels(name: str, labels: Array, classes: int) -> None:
-    if labels.size == 0:
-        raise ValueError(f"{name} must not be empty, got shape {labels.shape}")
-    if labels.min() < 0 or labels.max() >= classes:
-        raise ValueError(f"{name} must be from 0 to classes - 1 ({classes - 1}), got {labels.min()} to {labels.max()}")

@@ -1,6 +1,7 @@
 """Linear networks as models of inputs in any dimension: the exact flow along one direction, the numerical flow in all."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
@@ -8,8 +9,12 @@ from numpy import ndarray as Array
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
-from afp_utils.linear.solution import Problem, exact
+from afp_utils.core.refuse import FINITE, Positive, Times, checked
+from afp_utils.linear.solution import Clock, Layer, Problem, exact
+
+FirstLayer = Annotated[Float[Array, "m d"], FINITE]
+Moments = Annotated[Float[Array, "d d"], FINITE]
+Vector = Annotated[Float[Array, " d"], FINITE]
 
 
 @checked
@@ -23,6 +28,7 @@ class LinearNet:
 
     @property
     def theta(self) -> Float[Array, " d"]:
+        """The predictor's one vector, gamma u w."""
         return self.gamma * self.u @ self.w
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
@@ -40,61 +46,39 @@ class LinearNet:
 
 
 @checked
-def one_direction(
-    problem: Problem,
-    u: Float[Array, " m"],
-    w: Float[Array, "m d"],
-    direction: Float[Array, " d"],
-    times: Float[Array, " time"],
-) -> Trajectory:
+def one_direction(problem: Problem, u: Layer, w: FirstLayer, direction: Vector, times: Clock) -> Trajectory:
     """The exact flow as models of inputs in d dimensions: only the part of w along the direction of the data moves.
 
     The risk is E (f - C a / A)^2, the mean squared distance from the best predictor.
 
-    Raises `ValueError` as `exact` does, and unless the direction has length 1.
+    Raises `ValueError` unless the direction has length 1.
     """
     if not abs(np.linalg.norm(direction) - 1) < 1e-12:
         raise ValueError(f"direction must have length 1, got {np.linalg.norm(direction)}")
     along = w @ direction
     path = exact(problem, u, along, times)
-    states = tuple(
-        LinearNet(u_t, w + np.outer(w_t - along, direction), problem.gamma) for u_t, w_t in zip(path.u, path.w)
-    )
+    layers = zip(path.u, (w + np.outer(w_t - along, direction) for w_t in path.w))
+    states = tuple(LinearNet(*both, problem.gamma) for both in layers)
     return Trajectory(times, problem.second_moment * (path.slope - problem.target_slope) ** 2, states)
 
 
 @checked
 def gradient_flow(
-    u: Float[Array, " m"],
-    w: Float[Array, "m d"],
-    second_moment: Float[Array, "d d"],
-    cross_moment: Float[Array, " d"],
-    times: Float[Array, " time"],
-    *,
-    gamma: float = 1.0,
+    u: Layer, w: FirstLayer, second_moment: Moments, cross_moment: Vector, times: Times, *, gamma: Positive = 1.0
 ) -> Trajectory:
     """Gradient flow of E (f - y)^2 / 2 for inputs in any directions, rates 1: u' = gamma w r, w' = gamma u r^T.
 
     r = E x y - E x x^T theta with theta = gamma u w. Solved numerically (DOP853), relative error about 1e-9. The risk
     is E (f - best linear predictor)^2.
 
-    Raises `ValueError` for times that are negative or do not increase, gamma <= 0, a second moment that is not symmetric
-    positive semi-definite, or a cross moment outside its range.
+    Raises `ValueError` for a second moment that is not symmetric positive semi-definite, or a cross moment outside its
+    range.
+
+    >>> run = gradient_flow([1, 0], [[0, 1], [1, 0]], [[1, 0], [0, 0.5]], [1, 0], [0, 20])
+    >>> run.states[-1].theta.round(3).tolist()
+    [1.0, 0.0]
     """
-    positive(gamma=gamma)
-    nonnegative(times=times)
-    increasing(times=times)
-    finite(u=u, w=w, second_moment=second_moment, cross_moment=cross_moment)
-    levels = np.linalg.eigvalsh(second_moment)
-    slack = 1e-10 * np.abs(levels).max()
-    if levels.min() < -slack or not np.allclose(second_moment, second_moment.T, rtol=1e-10, atol=0):
-        raise ValueError(
-            f"second_moment must be symmetric positive semi-definite, got an eigenvalue {levels.min():.3g}"
-        )
-    best = np.linalg.pinv(second_moment, rcond=1e-10, hermitian=True) @ cross_moment
-    if not np.allclose(second_moment @ best, cross_moment, rtol=1e-8, atol=1e-8 * np.abs(cross_moment).max()):
-        raise ValueError(f"cross_moment must lie in the range of second_moment, got {cross_moment}")
-    m, shape = len(u), w.shape
+    best, m, shape = _best(second_moment, cross_moment), len(u), w.shape
 
     def velocity(_: float, state: Array) -> Array:
         u, w = state[:m], state[m:].reshape(shape)
@@ -104,4 +88,18 @@ def gradient_flow(
     path = flow_at(velocity, np.append(u, w), times, method="DOP853", rtol=1e-10, atol=1e-12)
     states = tuple(LinearNet(row[:m], row[m:].reshape(shape), gamma) for row in path)
     missed = np.array([state.theta - best for state in states])
+    # rounding may leave a risk below zero
     return Trajectory(times, np.maximum(np.einsum("ti,ij,tj->t", missed, second_moment, missed), 0.0), states)
+
+
+def _best(second_moment: Array, cross_moment: Array) -> Array:
+    """The best linear predictor: of least length, if the data lie in a subspace."""
+    levels = np.linalg.eigvalsh(second_moment)
+    slack = 1e-10 * np.abs(levels).max()  # moments of a sample are symmetric and non-negative up to rounding
+    if levels.min() < -slack or not np.allclose(second_moment, second_moment.T, rtol=1e-10, atol=0):
+        rule = "symmetric positive semi-definite"
+        raise ValueError(f"second_moment must be {rule}, got an eigenvalue {levels.min():.3g}")
+    best = np.linalg.pinv(second_moment, rcond=1e-10, hermitian=True) @ cross_moment
+    if not np.allclose(second_moment @ best, cross_moment, rtol=1e-8, atol=1e-8 * np.abs(cross_moment).max()):
+        raise ValueError(f"cross_moment must lie in the range of second_moment, got {cross_moment}")
+    return best

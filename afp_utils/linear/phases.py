@@ -7,39 +7,28 @@ these formulas are derived in this book.
 
 from dataclasses import dataclass
 
-from afp_utils.core.refuse import checked, finite, positive
+from afp_utils.core.refuse import Finite, NonNegative, Positive, checked
 
 EXACT = 1e-9
-"""Powers closer than this are equal."""
+"""Powers closer than this are equal: sums of decimal fractions are not exact."""
 
 
 @checked
 @dataclass(frozen=True)
 class Exponents:
-    """Powers of the size: width, output scale, standard deviations of both layers' weights, and both learning rates.
+    """Powers of the size: width, output scale, standard deviations of both layers' weights, and both learning rates."""
 
-    Raises `ValueError` unless all are finite and the width does not shrink.
-    """
+    width: NonNegative = 1.0
+    gamma: Finite = 0.0
+    sigma_u: Finite = 0.0
+    sigma_w: Finite = 0.0
+    eta_u: Finite = 0.0
+    eta_w: Finite = 0.0
 
-    width: float = 1.0
-    gamma: float = 0.0
-    sigma_u: float = 0.0
-    sigma_w: float = 0.0
-    eta_u: float = 0.0
-    eta_w: float = 0.0
-
-    def __post_init__(self) -> None:
-        finite(**vars(self))
-        if self.width < 0:
-            raise ValueError(f"width must be a non-negative power, got {self.width}")
-
-    def at(self, size: float) -> dict[str, float]:
-        """The quantities themselves, with prefactors one.
-
-        Raises `ValueError` unless the size is positive.
-        """
-        positive(size=size)
-        return {name: float(size) ** power for name, power in vars(self).items()}
+    @checked
+    def at(self, size: Positive) -> dict[str, float]:
+        """The quantities themselves, with prefactors one."""
+        return {name: size**power for name, power in vars(self).items()}
 
 
 @checked
@@ -87,6 +76,9 @@ def phase(exponents: Exponents, zero_start: bool = False) -> Phase:
     "diverging" (rich: the tangent kernel grows without bound), Lambda = 0 "rich", Lambda > 0 "lazy"; except that where
     neither width nor imbalance makes the first output small beside the weights it is "disalignment": the tangent
     kernel changes while a large first output is unlearned. `zero_start` says that this output is zero by construction.
+
+    >>> {name: phase(powers).name for name, powers in PARAMETERISATIONS.items() if name in ("NTK", "mean field")}
+    {'NTK': 'lazy', 'mean field': 'rich'}
     """
     e = exponents
     output = e.gamma + e.width + e.sigma_u + e.sigma_w

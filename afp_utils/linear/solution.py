@@ -8,17 +8,24 @@ equation. The idea of an exact solution is that of Xu & Ziyin (2025); the formul
 
 import math
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
+from afp_utils.core.refuse import FINITE, INCREASING, NONNEGATIVE, Finite, NonNegative, Positive, at_least, checked
 
 ROUNDING = 4 * np.finfo(float).eps
 """Vectors whose sine is below this are parallel; moments may be inconsistent by this much, relatively."""
 NOTHING = 1e-300
-"""A squared length below this is zero."""
+"""A squared length below this is zero: its inverse would overflow."""
+
+Layer = Annotated[Float[Array, " m"], FINITE]
+Clock = Annotated[Float[Array, " time"], at_least(0), INCREASING]
+"""Sorted times from 0 on; the last may be infinity."""
+Number = float | Float[Array, "*shape"]
+Height = NonNegative | Annotated[Float[Array, "*shape"], NONNEGATIVE]
 
 
 @checked
@@ -28,20 +35,21 @@ class Problem:
 
     `second_moment` A = E a^2, `cross_moment` C = E a y, `target_moment` E y^2. For a finite sample, its means.
 
-    Raises `ValueError` unless scale, rates and A are positive and C^2 <= A E y^2 (Cauchy and Schwarz).
+    Raises `ValueError` unless C^2 <= A E y^2 (Cauchy and Schwarz), up to rounding.
+
+    >>> problem = Problem(gamma=1, eta_u=1, eta_w=1, second_moment=0.5, cross_moment=1, target_moment=3)
+    >>> problem.target_slope, problem.least_risk
+    (2.0, 0.5)
     """
 
-    gamma: float
-    eta_u: float
-    eta_w: float
-    second_moment: float
-    cross_moment: float
-    target_moment: float
+    gamma: Positive
+    eta_u: Positive
+    eta_w: Positive
+    second_moment: Positive
+    cross_moment: Finite
+    target_moment: NonNegative
 
     def __post_init__(self) -> None:
-        positive(gamma=self.gamma, eta_u=self.eta_u, eta_w=self.eta_w, second_moment=self.second_moment)
-        finite(cross_moment=self.cross_moment)
-        nonnegative(target_moment=self.target_moment)
         least = self.cross_moment**2 / self.second_moment
         if self.target_moment < least * (1 - ROUNDING):
             rule = f"cross_moment**2 / second_moment = {least:.6g}"
@@ -55,7 +63,7 @@ class Problem:
     @property
     def least_risk(self) -> float:
         """Half the mean squared error that no slope can avoid, (E y^2 - C^2 / A) / 2."""
-        return max(self.target_moment - self.cross_moment * self.target_slope, 0.0) / 2
+        return max(self.target_moment - self.cross_moment * self.target_slope, 0.0) / 2  # rounding may leave it below 0
 
 
 @checked
@@ -86,7 +94,7 @@ class Invariants:
 
 
 @checked
-def exact(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], times: Float[Array, " time"]) -> Solution:
+def exact(problem: Problem, u: Layer, w: Layer, times: Clock) -> Solution:
     """Gradient flow u' = eta_u gamma r w, w' = eta_w gamma r u with r = C - gamma A u . w, in closed form. This book.
 
     With eta = sqrt(eta_u eta_w), p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2, P = |p|^2, Q = |q|^2, l = exp(-2 kappa t):
@@ -96,103 +104,110 @@ def exact(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], times:
     Times may include 0 and infinity. Relative error about 1e-15 for weights (as vectors) and tangent kernel; for slope and
     alignment a few 1e-14, and more where they pass zero. Squared lengths must stay between 1e-300 and 1e300.
 
-    Raises `ValueError` for times that are negative or do not increase, and for weights that are not finite.
+    >>> path = exact(Problem(1, 1, 1, 1, 1, 2), [1, 0], [0, 1], [0, 1, math.inf])
+    >>> path.slope.round(4).tolist(), path.risk.round(4).tolist()
+    ([0.0, 0.9066, 1.0], [1.0, 0.5044, 0.5])
     """
-    nonnegative(times=np.where(times == math.inf, 0.0, times))
-    increasing(times=times)
-    start = _Start.of(problem, u, w)
-    gain, z, x, rest = _evolve(start, times)
-    return _solution(problem, start, times, gain, z, x, rest)
+    start = _Start(problem, u, w)
+    gain, z, left = _angle(start, times)
+    with np.errstate(divide="ignore", invalid="ignore"):  # z ends at 0 or infinity if only one part is there
+        grown = np.where(start.big_p > 0, start.big_p * z, 0.0)
+        faded = np.where(start.big_q > 0, start.big_q / z, 0.0)
+    x, rest = _product(start, gain, z, left, grown, faded)
+    u_at, w_at = _weights(start, gain, z)
+    scale = start.gamma / start.eta
+    return Solution(
+        time=times,
+        u=u_at,
+        w=w_at,
+        slope=scale * x,
+        alignment=np.asarray(alignment(x, np.full_like(x, start.slip))),
+        tangent=2 * start.gamma**2 * (grown + faded),
+        risk=problem.least_risk + problem.second_moment / 2 * (scale * rest) ** 2,
+    )
 
 
 @checked
-def limit(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> Solution:
+def limit(problem: Problem, u: Layer, w: Layer) -> Solution:
     """Where gradient flow ends: `exact` at infinite time, one row.
 
     This is the minimum, or the saddle u = w = 0 if the start has no part that can grow: P = 0 while C > 0, or Q = 0
     while C < 0.
 
-    Raises `ValueError` for weights that are not finite.
+    >>> limit(Problem(1, 1, 1, 1, 1, 2), [1, 2], [-1, -2]).slope.tolist()
+    [0.0]
     """
     return exact(problem, u, w, np.array([math.inf]))
 
 
 @checked
-def time_to_slope(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"], slope: float) -> float:
+def time_to_slope(problem: Problem, u: Layer, w: Layer, slope: float) -> float:
     """When gradient flow reaches a slope: `exact` solved for the time; infinity for the last slope.
 
     exp(2 kappa t) = 1 + 2 kappa (z - 1) / [(k_p + k_-) (z_inf - z)], z being that of the slope. This book.
 
     Raises `ValueError` for a slope that is not on the way.
     """
-    start = _Start.of(problem, u, w)
-    x, end = slope * start.eta / start.gamma, start.end
+    start = _Start(problem, u, w)
+    grows = start.big_p if start.x_star > 0 else start.big_q  # without it the end is the saddle
+    x, end, scale = slope * start.eta / start.gamma, start.x_star if grows > 0 else 0.0, start.gamma / start.eta
     if not min(start.x, end) <= x <= max(start.x, end):
-        way = f"between {start.x * start.gamma / start.eta:.6g} and {end * start.gamma / start.eta:.6g}"
+        way = f"between {start.x * scale:.6g} and {end * scale:.6g}"
         raise ValueError(f"slope must lie on the way, {way}, got {slope}")
     if x in (start.x, end):
         return 0.0 if x == start.x else math.inf
     if start.big_p == 0:  # w -> -w exchanges p with q
         mirror = replace(problem, cross_moment=-problem.cross_moment)
         return time_to_slope(mirror, u, -w, -slope)
-    z, last = start.z_at(x), (start.k_q + start.plus) / (start.k_p + start.minus)
-    left = (end - x) / (start.big_p + (start.big_q / (z * last) if start.big_q > 0 else 0.0))
+    size = math.hypot(x, 2 * math.sqrt(start.big_p) * math.sqrt(start.big_q))
+    z = (size + x) / (2 * start.big_p) if x >= 0 else 2 * start.big_q / (size - x)  # whichever root does not cancel
+    # z_inf - z and z - 1 from differences of X, which do not cancel near the ends; z_inf may be 0 if Q = 0
+    left = (end - x) / (start.big_p + (start.big_q / (z * start.last) if start.big_q > 0 else 0.0))
     y = (x - start.x) / (start.big_p + start.big_q / z) / ((start.k_p + start.minus) * left)
     pace = 2 * start.kappa
     return math.log1p(pace * y) / (pace * start.gamma) if pace > 0 else y / start.gamma
 
 
 @checked
-def parts(
-    problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]
-) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
-    """The two parts of the weights that train independently: p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2. This book.
-
-    Raises `ValueError` for weights that are not finite.
-    """
-    finite(u=u, w=w)
+def parts(problem: Problem, u: Layer, w: Layer) -> tuple[Float[Array, " m"], Float[Array, " m"]]:
+    """The two parts of the weights that train independently: p, q = (sqrt(eta_w) u +- sqrt(eta_u) w) / 2. This book."""
     first, second = math.sqrt(problem.eta_w) * u, math.sqrt(problem.eta_u) * w
     return (first + second) / 2, (first - second) / 2
 
 
 @checked
-def invariants(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> Invariants:
+def invariants(problem: Problem, u: Layer, w: Layer) -> Invariants:
     """The conserved quantities of a start. The area is computed without cancellation.
 
-    Raises `ValueError` for weights that are not finite.
+    >>> invariants(Problem(1, 1, 1, 1, 1, 2), [2, 0], [1, 3])
+    Invariants(imbalance=array([ 3., -9.]), area=36.0)
     """
-    finite(u=u, w=w)
     return Invariants(problem.eta_w * u**2 - problem.eta_u * w**2, _area(u, w))
 
 
 @checked
-def height(problem: Problem, u: Float[Array, " m"], w: Float[Array, " m"]) -> float:
+def height(problem: Problem, u: Layer, w: Layer) -> float:
     """gamma sqrt(|u|^2 |w|^2 - (u . w)^2): the height in the half-plane of mechanisms, which learning keeps. This book."""
     return problem.gamma * math.sqrt(invariants(problem, u, w).area)
 
 
 @checked
-def alignment(slope: Float[Array, "*shape"] | float, height: Float[Array, "*shape"] | float) -> Array | float:
+def alignment(slope: Number, height: Height) -> Number:
     """Cosine between the layers at a slope: slope / sqrt(slope^2 + height^2), and 0 at 0 / 0. This book.
 
-    Raises `ValueError` for a negative height.
+    >>> float(alignment(3, height=4))
+    0.6
     """
-    nonnegative(height=height)
     size = np.hypot(slope, height)
     return np.divide(slope, size, out=np.zeros_like(size), where=size > 0)[()]
 
 
 @checked
-def split(
-    slope: Float[Array, "*shape"] | float, height: Float[Array, "*shape"] | float
-) -> tuple[Array | float, Array | float]:
+def split(slope: Number, height: Height) -> tuple[Number, Number]:
     """Shares of d ln|slope| that are rotation, d ln|alignment|, and rescaling, d ln(|u| |w|): 1 - zeta^2 and zeta^2.
 
     This book. Not defined at slope = height = 0, where the shares are given as 1 and 0.
-
-    Raises `ValueError` for a negative height.
     """
-    nonnegative(height=height)
     square = np.hypot(slope, height) ** 2
     rescaling = np.divide(np.square(slope), square, out=np.zeros_like(square), where=square > 0)
     rotation = np.divide(np.square(height), square, out=np.ones_like(square), where=square > 0)
@@ -202,77 +217,31 @@ def split(
 # ---- the closed form; all rates divided by gamma, so that gamma may be tiny ----
 
 
-@dataclass(frozen=True)
 class _Start:
     """A start in the coordinates that train independently, with the constants of the Riccati equation."""
 
-    gamma: float
-    ratio: float
-    eta: float
-    u: Array
-    w: Array
-    p: Array
-    q: Array
-    big_p: float
-    big_q: float
-    x: float
-    x_star: float
-    pull: float
-    slip: float
-    k_q: float
-    k_p: float
-    kappa: float
-    plus: float
-    minus: float
-
-    @classmethod
-    def of(cls, problem: Problem, u: Array, w: Array) -> "_Start":
-        root_u, root_w = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w)
-        eta, gamma, second = root_u * root_w, problem.gamma, problem.second_moment
+    def __init__(self, problem: Problem, u: Array, w: Array) -> None:
+        root_u, root_w, self.gamma = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w), problem.gamma
+        self.eta, self.ratio, strength = root_u * root_w, root_u / root_w, problem.gamma * problem.second_moment
         p, q = parts(problem, u, w)
-        big_p, big_q = (float(half @ half) * bool(half @ half > NOTHING) for half in (p, q))
-        p, q = p * bool(big_p), q * bool(big_q)
+        self.big_p, self.big_q = (float(half @ half) * bool(half @ half > NOTHING) for half in (p, q))
+        self.u, self.w, self.p, self.q = u, w, p * bool(self.big_p) / root_w, q * bool(self.big_q) / root_w
         product = float(u @ w)
-        beta, cross = eta * problem.cross_moment, 2 * gamma * second * math.sqrt(big_p) * math.sqrt(big_q)
-        kappa = math.hypot(beta, cross)
-        more = kappa + abs(beta)
+        self.x, self.x_star = self.eta * product, self.eta * problem.cross_moment / strength
+        self.pull = self.eta * (problem.cross_moment - strength * product)
+        self.slip = self.eta * math.sqrt(_area(u, w))
+        self.k_q, self.k_p = 2 * strength * self.big_q, 2 * strength * self.big_p
+        # roots apart: the product of two tiny squared lengths would underflow
+        beta, cross = self.eta * problem.cross_moment, 2 * strength * math.sqrt(self.big_p) * math.sqrt(self.big_q)
+        self.kappa = math.hypot(beta, cross)
+        more = self.kappa + abs(beta)
         less = cross * (cross / more) if more > 0 else 0.0  # the conjugate: kappa - |beta| would cancel
-        plus, minus = (more, less) if beta >= 0 else (less, more)
-        return cls(
-            gamma=gamma,
-            ratio=root_u / root_w,
-            eta=eta,
-            u=u,
-            w=w,
-            p=p / root_w,
-            q=q / root_w,
-            big_p=big_p,
-            big_q=big_q,
-            x=eta * product,
-            x_star=eta * problem.cross_moment / (gamma * second),
-            pull=eta * (problem.cross_moment - gamma * second * product),
-            slip=eta * math.sqrt(_area(u, w)),
-            k_q=2 * gamma * second * big_q,
-            k_p=2 * gamma * second * big_p,
-            kappa=kappa,
-            plus=plus,
-            minus=minus,
-        )
+        self.plus, self.minus = (more, less) if beta >= 0 else (less, more)
 
     @property
-    def cross(self) -> float:
-        return 2 * math.sqrt(self.big_p) * math.sqrt(self.big_q)
-
-    @property
-    def end(self) -> float:
-        """The last X: that of the minimum, or 0 if the part that would have to grow is zero."""
-        grows = self.big_p if self.x_star > 0 else self.big_q
-        return self.x_star if grows > 0 else 0.0
-
-    def z_at(self, x: float) -> float:
-        """The z at which P z - Q / z = x, by the root that does not cancel. P must not be zero."""
-        m = math.hypot(x, self.cross)
-        return (m + x) / (2 * self.big_p) if x >= 0 else 2 * self.big_q / (m - x)
+    def last(self) -> float:
+        """The last z."""
+        return (self.k_q + self.plus) / (self.k_p + self.minus)
 
 
 def _area(u: Array, w: Array) -> float:
@@ -285,48 +254,32 @@ def _area(u: Array, w: Array) -> float:
     return square * sine**2 if sine > ROUNDING * math.sqrt(float(w @ w)) else 0.0
 
 
-def _evolve(start: _Start, times: Array) -> tuple[Array, Array, Array, Array]:
-    """z - 1, z, X = eta u . w and X* - X at each time, each without cancellation."""
-    with np.errstate(divide="ignore", over="ignore"):
-        if start.kappa == 0:  # zero target, and at most one of P and Q is not zero: algebraic
-            if start.k_p > 0:
-                gain = -1 / (1 + 1 / (start.gamma * start.k_p * times))
-                z = 1 / (1 + start.gamma * start.k_p * times)
-            else:
-                gain = start.gamma * start.k_q * times if start.k_q > 0 else np.zeros_like(times)
-                z = 1 + gain
-        else:
+def _angle(start: _Start, times: Array) -> tuple[Array, Array, Array]:
+    """z - 1 and z at each time, each without cancellation, and l over the denominator of z (0 without a rate)."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # without P the denominator ends at 0
+        if start.kappa > 0:
             clock = -2 * start.gamma * start.kappa * times
             left, done = np.exp(clock), -np.expm1(clock)
             top = start.k_q * done + start.plus + start.minus * left
             bottom = start.k_p * done + start.minus + start.plus * left
-            gain, z = 2 * start.pull * (done / bottom), top / bottom
-        if start.big_p == 0 or start.big_q == 0:
-            x = start.big_p * z if start.big_p > 0 else -start.big_q / z
-            return gain, z, x, start.x_star - x
-    last = (start.k_q + start.plus) / (start.k_p + start.minus)
-    tail = (start.big_p + start.big_q / (z * last)) / (start.k_p + start.minus)
-    rest = 4 * start.kappa * start.pull * (left / bottom) * tail
-    grown, faded = start.big_p * z, start.big_q / z
+            return 2 * start.pull * (done / bottom), top / bottom, left / bottom
+        # zero target, and at most one of P and Q is not zero: algebraic
+        if start.k_p > 0:
+            pace = start.gamma * start.k_p * times
+            return -1 / (1 + 1 / pace), 1 / (1 + pace), np.zeros_like(times)
+        gain = start.gamma * start.k_q * times if start.k_q > 0 else np.zeros_like(times)
+        return gain, 1 + gain, np.zeros_like(times)
+
+
+def _product(start: _Start, gain: Array, z: Array, left: Array, grown: Array, faded: Array) -> tuple[Array, Array]:
+    """X = eta u . w and X* - X, each without cancellation."""
+    if start.kappa == 0 or start.big_p == 0 or start.big_q == 0:
+        return grown - faded, start.x_star - (grown - faded)
+    tail = (start.big_p + start.big_q / (z * start.last)) / (start.k_p + start.minus)
+    rest = 4 * start.kappa * start.pull * left * tail
     # three forms of X, with rounding errors in proportion to X0, X* and P z + Q / z: the smallest wins
     nearer = start.x + gain * (start.big_p + faded) if abs(start.x) <= abs(start.x_star) else start.x_star - rest
-    return gain, z, np.where(grown + faded < min(abs(start.x), abs(start.x_star)), grown - faded, nearer), rest
-
-
-def _solution(problem: Problem, start: _Start, time: Array, gain: Array, z: Array, x: Array, rest: Array) -> Solution:
-    u, w = _weights(start, gain, z)
-    scale = start.gamma / start.eta
-    with np.errstate(divide="ignore", invalid="ignore"):
-        both = np.where(start.big_p > 0, start.big_p * z, 0.0) + np.where(start.big_q > 0, start.big_q / z, 0.0)
-    return Solution(
-        time=time,
-        u=u,
-        w=w,
-        slope=scale * x,
-        alignment=np.asarray(alignment(x, np.full_like(x, start.slip))),
-        tangent=2 * start.gamma**2 * both,
-        risk=problem.least_risk + problem.second_moment / 2 * (scale * rest) ** 2,
-    )
+    return np.where(grown + faded < min(abs(start.x), abs(start.x_star)), grown - faded, nearer), rest
 
 
 def _weights(start: _Start, gain: Array, z: Array) -> tuple[Array, Array]:

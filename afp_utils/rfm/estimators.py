@@ -48,14 +48,8 @@ class _RFM(BaseEstimator):
     def _fit_values(self, x: Array, y: Array) -> None:
         if not 0 <= self.validation_fraction < 1:
             raise ValueError(f"validation_fraction must lie in [0, 1), got {self.validation_fraction}")
-        recipe: dict[str, Any] = {
-            "kernel": self.kernel or Laplace(10.0),
-            "ridge": float(self.ridge),
-            "power": float(self.power),
-            "centred": self.centred,
-            "diagonal": self.diagonal,
-            "normalise": self.normalise,
-        }
+        names = ("ridge", "power", "centred", "diagonal", "normalise")
+        recipe = {"kernel": self.kernel or Laplace(10.0)} | {name: getattr(self, name) for name in names}
         self.n_iter_ = self.updates
         held = int(self.validation_fraction * len(x))
         if held:
@@ -74,7 +68,13 @@ class _RFM(BaseEstimator):
 
 
 class RFMRegressor(RegressorMixin, _RFM):
-    """Regression with one or several outputs; the mean of the target is taken out first."""
+    """Regression with one or several outputs; the mean of the target is taken out first.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 5))
+    >>> found = RFMRegressor(Laplace(5), random_state=0).fit(x, x[:, 0] * x[:, 1] + 7)
+    >>> found.predict([[1, 1, 0, 0, 0], [1, -1, 0, 0, 0]]).round().tolist()
+    [8.0, 6.0]
+    """
 
     def fit(self, X: Any, y: Any) -> "RFMRegressor":
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True)
@@ -91,7 +91,13 @@ class RFMRegressor(RegressorMixin, _RFM):
 
 
 class RFMClassifier(ClassifierMixin, _RFM):
-    """Classification by regression on one-hot labels; the class with the largest value wins."""
+    """Classification by regression on one-hot labels; the class with the largest value wins.
+
+    >>> x = np.random.default_rng(0).normal(size=(200, 5))
+    >>> found = RFMClassifier(Laplace(5), random_state=0).fit(x, np.where(x[:, 0] * x[:, 1] > 0, "like", "unlike"))
+    >>> found.predict([[2, 2, 0, 0, 0], [2, -2, 0, 0, 0]]).tolist()
+    ['like', 'unlike']
+    """
 
     def fit(self, X: Any, y: Any) -> "RFMClassifier":
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])

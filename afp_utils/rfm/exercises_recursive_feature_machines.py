@@ -1,31 +1,23 @@
 r"""Exercises of the chapter "Can a kernel machine learn features?"."""
 
+from functools import partial
+
 import numpy as np
 
 from afp_utils.book.exercises import exercise, expect
 
-
-def _draw(*shapes, seed=6):
-    rng = np.random.default_rng(seed)
-    return [rng.normal(size=shape) for shape in shapes]
-
-
-def _close(value, truth, rtol=1e-8):
-    return np.shape(value) == np.shape(truth) and np.allclose(value, truth, rtol=rtol, atol=rtol * np.abs(truth).max())
-
-
 # ---- the closed form, for another kernel ----
 
 
-def _polynomial_gradients(x, alpha, metric, own=True):
-    weights = 2 * (1 + x @ metric @ x.T)
-    if not own:
-        np.fill_diagonal(weights, 0)
-    return weights @ (alpha[:, None] * x) @ metric
+def _predictors(rng):
+    for n, d in (9, 4), (5, 3), (12, 2), (7, 5):
+        root = rng.normal(size=(d, d - 1))
+        yield rng.normal(size=(n, d)), rng.normal(size=n), root @ root.T
 
 
 @exercise(
     minutes=15,
+    inputs=_predictors,
     hint=r"$\nabla_x(x^\top Mx_i)=Mx_i$. There is no difference $x-x_i$ here, and so no kink: what becomes of the term $j=i$?",
     worked=r"By the chain rule $\nabla_x(1+x^\top Mx_i)^2=2(1+x^\top Mx_i)\,Mx_i$, so with $W=2(1+XMX^\top)$ (entry by entry, "
     r"one added to each) the gradients at the training points are the rows of $G=W(\alpha\odot X)M$, and the AGOP is $G^\top G/n$. "
@@ -45,115 +37,63 @@ def polynomial_agop(x, alpha, metric):
     return gradients.T @ gradients / len(x)
 
 
-@polynomial_agop.checker
-def _(answer):
-    x, alpha, root = _draw((9, 4), 9, (4, 3))
-    metric = root @ root.T
-    value = answer(x.copy(), alpha.copy(), metric.copy())
-    expect(
-        np.shape(value) == (4, 4),
-        f"the matrix must have shape (4, 4) for four coordinates, got {np.shape(value)}",
-    )
-    g = _polynomial_gradients(x, alpha, metric)
-    truth = g.T @ g / 9
-    dropped = _polynomial_gradients(x, alpha, metric, own=False)
-    expect(
-        not _close(value, dropped.T @ dropped / 9),
-        "keep the own terms: this kernel has no kink, its gradient at a centre is as good as any other",
-    )
-    expect(
-        not _close(value, truth * 9),
-        "that is the sum over the points: the average divides by n",
-    )
-    expect(
-        not _close(value, truth / 4),
-        "a factor is missing: the derivative of a square is twice its root",
-    )
-    z = x @ root
-    inner = 2 * (1 + z @ z.T) @ (alpha[:, None] * x)
-    expect(
-        not _close(value, inner.T @ inner / 9),
-        "the gradient of x' M z with respect to x is M z, not z",
-    )
-    expect(
-        not _close(value, truth - np.outer(g.mean(0), g.mean(0))),
-        "that is the centred one: do not subtract the mean gradient",
-    )
-    weights = 2 * (1 + x @ metric @ x.T)
-    apart = g - (weights @ alpha)[:, None] * (x @ metric)
-    expect(
-        not _close(value, apart.T @ apart / 9),
-        "that is the formula for kernels of a distance: this kernel's gradient has no difference x - x_i",
-    )
-    expect(
-        _close(value, truth),
-        "compare with finite differences of f(x) = sum_i alpha_i (1 + x' M x_i)^2",
-    )
+def _average(g):
+    return g.T @ g / len(g)
 
 
-@polynomial_agop.wrong("keep the own terms")
-def _(x, alpha, metric):
-    g = _polynomial_gradients(x, alpha, metric, own=False)
-    return g.T @ g / len(x)
+def _gradients(x, alpha, metric, one=1):
+    return 2 * (one + x @ metric @ x.T) @ (alpha[:, None] * x) @ metric
 
 
-@polynomial_agop.wrong("the average divides by n")
-def _(x, alpha, metric):
-    g = _polynomial_gradients(x, alpha, metric)
-    return g.T @ g
-
-
-@polynomial_agop.wrong("twice its root")
-def _(x, alpha, metric):
-    g = _polynomial_gradients(x, alpha, metric) / 2
-    return g.T @ g / len(x)
-
-
-@polynomial_agop.wrong("is M z, not z")
-def _(x, alpha, metric):
-    g = 2 * (1 + x @ metric @ x.T) @ (alpha[:, None] * x)
-    return g.T @ g / len(x)
-
-
-@polynomial_agop.wrong("kernels of a distance")
+@polynomial_agop.mistake(
+    "keep the own terms: this kernel has no kink, its gradient at a centre is as good as any other"
+)
 def _(x, alpha, metric):
     weights = 2 * (1 + x @ metric @ x.T)
-    g = weights @ (alpha[:, None] * x) - (weights @ alpha)[:, None] * x
-    return metric @ g.T @ g @ metric / len(x)
+    np.fill_diagonal(weights, 0)
+    return _average(weights @ (alpha[:, None] * x) @ metric)
 
 
-@polynomial_agop.wrong("do not subtract the mean")
+polynomial_agop.mistake("that is the sum over the points: the average divides by n")(
+    lambda x, alpha, metric: len(x) * polynomial_agop.solution(x, alpha, metric)
+)
+
+polynomial_agop.mistake("a factor is missing: the derivative of a square is twice its root")(
+    lambda x, alpha, metric: polynomial_agop.solution(x, alpha / 2, metric)
+)
+
+polynomial_agop.mistake("the gradient of x' M z with respect to x is M z, not z")(
+    lambda x, alpha, metric: _average(2 * (1 + x @ metric @ x.T) @ (alpha[:, None] * x))
+)
+
+polynomial_agop.mistake("that is the centred one: do not subtract the mean gradient")(
+    lambda x, alpha, metric: np.cov(_gradients(x, alpha, metric), rowvar=False, bias=True)
+)
+
+
+@polynomial_agop.mistake(
+    "that is the formula for kernels of a distance: this kernel's gradient has no difference x - x_i"
+)
 def _(x, alpha, metric):
-    g = _polynomial_gradients(x, alpha, metric)
-    return np.cov(g, rowvar=False, bias=True)
+    own = 2 * (1 + x @ metric @ x.T) @ alpha
+    return _average(_gradients(x, alpha, metric) - own[:, None] * (x @ metric))
 
 
-@polynomial_agop.wrong("shape (4, 4) for four coordinates")
-def _(x, alpha, metric):
-    g = _polynomial_gradients(x, alpha, metric)
-    return g @ g.T / len(x)
-
-
-@polynomial_agop.wrong("compare with finite differences")
-def _(x, alpha, metric):  # the one in (1 + x' M z) is lost
-    g = 2 * (x @ metric @ x.T) @ (alpha[:, None] * x) @ metric
-    return g.T @ g / len(x)
-
-
-@polynomial_agop.unusual
-def _(x, alpha, metric):
-    # f is a quadratic form: its gradient is linear in x
-    linear = 2 * metric @ (alpha @ x)
-    square = 2 * metric @ (x.T * alpha) @ x @ metric
-    rows = [np.outer(g, g) for g in linear + x @ square]
-    return np.mean(rows, axis=0)
-
+polynomial_agop.mistake("the root of this kernel is 1 + x' M z: where is the one?")(
+    lambda x, alpha, metric: _average(_gradients(x, alpha, metric, one=0))
+)
 
 # ---- units of the target ----
 
 
+def _units(rng):
+    powers = 0.25, 0.5, 1.0, *rng.uniform(0.6, 0.8, 2)
+    return zip(rng.uniform(2, 20, 5), rng.uniform(0.2, 0.7, 5) ** [1, -1, -1, 1, -1], powers)
+
+
 @exercise(
     minutes=10,
+    inputs=_units,
     hint=r"The first solve does not know the metric: $\alpha_0\to c\,\alpha_0$. What happens to its AGOP, and to the power of it?",
     worked=r"The first solve is linear in the target: $f_0\to c\,f_0$, its gradients are multiplied by $c$, its AGOP by $c^2$ and "
     r"$\mathrm{AGOP}^s$ by $c^{2s}$. With $M\to c^{2s}M$ all distances are multiplied by $c^s$, and the bandwidth that undoes it "
@@ -171,81 +111,43 @@ def bandwidth_in_other_units(bandwidth, factor, power):
     return bandwidth * factor**power
 
 
-@bandwidth_in_other_units.checker
-def _(answer):
-    cases = [(10.0, 3.0, 1.0), (10.0, 3.0, 0.5), (2.0, 0.2, 0.25)]
-    values = np.array([float(answer(*case)) for case in cases])
-    length, c, s = np.array(cases).T
-    expect(
-        not _close(values, length),
-        "the metric changes with the units: gradients of c f are c times those of f",
-    )
-    expect(
-        not _close(values, length * c ** (2 * s)),
-        "that is the factor of the metric; a distance is the root of a quadratic form",
-    )
-    expect(not _close(values, length * c), "the power of the metric must enter")
-    expect(
-        not _close(values, length * c ** (s / 2)),
-        "an outer product has two gradients in it, so the AGOP gets the square of the factor",
-    )
-    expect(
-        not _close(values, length / c**s),
-        "the wrong way round: distances grow with c, so the bandwidth must grow too",
-    )
-    expect(
-        _close(values, length * c**s),
-        "follow the factor c through solve, gradient, outer product, power, distance",
-    )
+bandwidth_in_other_units.mistake("the metric changes with the units: gradients of c f are c times those of f")(
+    lambda bandwidth, factor, power: bandwidth
+)
 
+bandwidth_in_other_units.mistake("that is the factor of the metric; a distance is the root of a quadratic form")(
+    lambda bandwidth, factor, power: bandwidth * factor ** (2 * power)
+)
 
-@bandwidth_in_other_units.wrong("the metric changes with the units")
-def _(bandwidth, factor, power):
-    return bandwidth
+bandwidth_in_other_units.mistake("the power of the metric must enter")(
+    lambda bandwidth, factor, power: bandwidth * factor
+)
 
+bandwidth_in_other_units.mistake("an outer product has two gradients in it, so the AGOP gets the square of the factor")(
+    lambda bandwidth, factor, power: bandwidth * factor ** (power / 2)
+)
 
-@bandwidth_in_other_units.wrong("that is the factor of the metric")
-def _(bandwidth, factor, power):
-    return bandwidth * factor ** (2 * power)
+bandwidth_in_other_units.mistake("the wrong way round: distances grow with c, so the bandwidth must grow too")(
+    lambda bandwidth, factor, power: bandwidth / factor**power
+)
 
-
-@bandwidth_in_other_units.wrong("the power of the metric must enter")
-def _(bandwidth, factor, power):
-    return bandwidth * factor
-
-
-@bandwidth_in_other_units.wrong("two gradients")
-def _(bandwidth, factor, power):
-    return bandwidth * factor ** (power / 2)
-
-
-@bandwidth_in_other_units.wrong("the wrong way round")
-def _(bandwidth, factor, power):
-    return bandwidth / factor**power
-
-
-@bandwidth_in_other_units.wrong("follow the factor c")
-def _(bandwidth, factor, power):
-    return bandwidth * factor * power
-
-
-@bandwidth_in_other_units.unusual
-def _(bandwidth, factor, power):
-    metric = (factor * factor) ** power
-    return np.sqrt(metric) * bandwidth
-
+bandwidth_in_other_units.mistake("the power of a multiple has the power of the factor, not a multiple of it")(
+    lambda bandwidth, factor, power: bandwidth * factor * power
+)
 
 # ---- deep linear networks that are not balanced ----
 
 
-def _psd(levels, seed=3):
-    (a,) = _draw((len(levels),) * 2, seed=seed)
-    q, _ = np.linalg.qr(a)
-    return (q * levels) @ q.T
+def _unbalanced(rng):
+    for d, imbalance in (4, rng.uniform(0.5, 1)), (3, 0.0), (5, rng.uniform(2, 4)), (2, rng.uniform(1.2, 2)):
+        rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
+        layer = (rotation * rng.uniform(0.1, 2.5, d)) @ rotation.T
+        yield layer @ layer + imbalance * layer, imbalance
 
 
 @exercise(
     minutes=15,
+    inputs=_unbalanced,
     hint=r"Write $N=W_1^\top W_1$ and use $W_2^\top W_2=W_1W_1^\top+cI$ in the AGOP $W_1^\top W_2^\top W_2W_1$. What is the AGOP as a "
     r"polynomial of $N$?",
     worked=r"The gradient of $f=W_2W_1x$ is the same at all $x$, so $\mathrm{AGOP}=W_1^\top W_2^\top W_2W_1=W_1^\top(W_1W_1^\top+cI)W_1="
@@ -267,91 +169,40 @@ def first_layer_matrix(agop, imbalance):
     return (vectors * roots) @ vectors.T
 
 
-@first_layer_matrix.checker
-def _(answer):
-    levels = np.array([0.1, 0.3, 1.1, 2.4])
-    truth = _psd(levels)
-    for c in (0.7, 0.0, 3.0):
-        value = answer(truth @ truth + c * truth, c)
-        agop = truth @ truth + c * truth
-        expect(
-            np.shape(value) == (4, 4),
-            f"the matrix must have shape (4, 4), got {np.shape(value)}",
-        )
-        root = _psd(np.sqrt(levels**2 + c * levels))
-        if c:
-            expect(
-                not _close(value, root, 1e-6),
-                "that is right for balanced layers only: the imbalance must enter",
-            )
-            expect(
-                not _close(value, agop / c, 1e-6),
-                "that holds in the limit of a large imbalance only",
-            )
-            other = (np.sqrt(c**2 + 4 * (levels**2 + c * levels)) + c) / 2
-            expect(
-                not _close(value, _psd(other), 1e-6),
-                "that solves N N - c N = AGOP: c has the wrong sign, and a direction without gradient would keep weights",
-            )
-        elementwise = (np.sqrt(np.abs(c**2 + 4 * agop)) - c) / 2
-        expect(
-            not _close(value, elementwise, 1e-6),
-            "the square root of a matrix is not that of its entries: use its eigenvectors",
-        )
-        expect(
-            _close(value, truth, 1e-6),
-            "check that N N + c N gives back the AGOP for your N",
-        )
+first_layer_matrix.mistake("that is right for balanced layers only: the imbalance must enter")(
+    lambda agop, imbalance: first_layer_matrix.solution(agop, 0)
+)
 
 
-@first_layer_matrix.wrong("right for balanced layers only")
-def _(agop, imbalance):
-    levels, vectors = np.linalg.eigh(agop)
-    return (vectors * np.sqrt(np.maximum(levels, 0))) @ vectors.T
-
-
-@first_layer_matrix.wrong("c has the wrong sign")
-def _(agop, imbalance):
-    levels, vectors = np.linalg.eigh(agop)
-    roots = np.sqrt(imbalance**2 + 4 * np.maximum(levels, 0)) + imbalance
-    return (vectors * roots / 2) @ vectors.T
-
-
-@first_layer_matrix.wrong("not that of its entries")
-def _(agop, imbalance):
-    return (np.sqrt(np.abs(imbalance**2 + 4 * agop)) - imbalance) / 2
-
-
-@first_layer_matrix.wrong("the matrix must have shape (4, 4), got")
-def _(agop, imbalance):
-    levels = np.maximum(np.linalg.eigvalsh(agop), 0)
-    return (np.sqrt(imbalance**2 + 4 * levels) - imbalance) / 2
-
-
-@first_layer_matrix.wrong("in the limit of a large imbalance only")
+@first_layer_matrix.mistake("that holds in the limit of a large imbalance only")
+@np.errstate(divide="ignore")
 def _(agop, imbalance):
     return agop / imbalance
 
 
-@first_layer_matrix.wrong("N N + c N gives back the AGOP")
-def _(agop, imbalance):  # the halves of the quadratic formula are lost
-    return 2 * first_layer_matrix.solution(agop, imbalance)
+first_layer_matrix.mistake(
+    "that solves N N - c N = AGOP: c has the wrong sign, and a direction without gradient would keep weights"
+)(lambda agop, imbalance: first_layer_matrix.solution(agop, -imbalance))
 
+first_layer_matrix.mistake("the square root of a matrix is not that of its entries: use its eigenvectors")(
+    lambda agop, imbalance: (np.sqrt(np.abs(imbalance**2 + 4 * agop)) - imbalance) / 2
+)
 
-@first_layer_matrix.unusual
-def _(agop, imbalance):
-    # complete the square: (N + c/2)^2 = AGOP + c^2/4
-    square = agop + imbalance**2 / 4 * np.eye(len(agop))
-    left, levels, right = np.linalg.svd(square)
-    root = (left * np.sqrt(levels)) @ right
-    return root - imbalance / 2 * np.eye(len(agop))
-
+first_layer_matrix.mistake("where are the halves of the quadratic formula? N N + c N must give back the AGOP")(
+    lambda agop, imbalance: 2 * first_layer_matrix.solution(agop, imbalance)
+)
 
 # ---- correlation for free ----
 
 
+def _sizes(rng):  # the formula is good there, and so is the mean of some hundred draws
+    return [*rng.integers((50, 36), (80, 46), (4, 2)).tolist(), (int(rng.integers(300, 500)), 40)]
+
+
 @exercise(
     minutes=20,
+    inputs=_sizes,
+    tolerance=6e-3,  # for answers that draw matrices
     hint=r"Split the entries: those on the diagonal are about $m$, the others about $0$, both with fluctuations that are independent "
     r"between the two matrices. Only the pattern *diagonal or not* is shared.",
     worked=r"Let $A=V^\top V$ and $B=W^\top W$ with independent standard normal entries. On the diagonal $A_{ii}$ has mean $m$ and variance $2m$, "
@@ -374,68 +225,25 @@ def correlation_of_strangers(m, d):
     return shared / (shared + noise)
 
 
-@correlation_of_strangers.checker
-def _(answer):
-    cases = [(128, 16), (40, 30), (1000, 5)]
-    values = np.array([float(answer(*case)) for case in cases])
-    m, d = np.array(cases, dtype=float).T
-    truth = m * (d - 1) / (m * (d - 1) + d * (d + 1))
-    expect(
-        not np.allclose(values, 0, atol=1e-3),
-        "independent matrices, yes, but their entries are not centred: the diagonal is large in both",
-    )
-    expect(
-        not np.allclose(values, 1, atol=1e-6),
-        "that is the limit of infinite width; entries off the diagonal fluctuate",
-    )
-    expect(
-        not _close(values, np.sqrt(truth)),
-        "the covariance is divided by the product of both standard deviations, the variance of one matrix",
-    )
-    expect(
-        not _close(values, m / (m + d + 1)),
-        "Pearson subtracts the grand mean m/d first: the pattern has variance m^2 (d - 1) / d^2, not m^2 / d",
-    )
-    expect(
-        np.allclose(values, truth, atol=0.006),
-        "draw two such matrices and compare: np.corrcoef of the flattened entries",
-    )
+correlation_of_strangers.mistake(
+    "independent matrices, yes, but their entries are not centred: the diagonal is large in both"
+)(lambda m, d: 0.0)
 
+correlation_of_strangers.mistake("that is the limit of infinite width; entries off the diagonal fluctuate")(
+    lambda m, d: 1.0
+)
 
-@correlation_of_strangers.wrong("their entries are not centred")
-def _(m, d):
-    return 0.0
+correlation_of_strangers.mistake(
+    "the covariance is divided by the product of both standard deviations, the variance of one matrix"
+)(lambda m, d: np.sqrt(correlation_of_strangers.solution(m, d)))
 
+correlation_of_strangers.mistake(
+    "Pearson subtracts the grand mean m/d first: the pattern has variance m^2 (d - 1) / d^2, not m^2 / d"
+)(lambda m, d: m / (m + d + 1))
 
-@correlation_of_strangers.wrong("limit of infinite width")
-def _(m, d):
-    return 1.0
-
-
-@correlation_of_strangers.wrong("divided by the product")
-def _(m, d):
-    return np.sqrt(m * (d - 1) / (m * (d - 1) + d * (d + 1)))
-
-
-@correlation_of_strangers.wrong("subtracts the grand mean")
-def _(m, d):
-    return m / (m + d + 1)
-
-
-@correlation_of_strangers.wrong("draw two such matrices and compare")
-def _(m, d):  # all entries fluctuate like those off the diagonal
-    return m / (m + 2 * d)
-
-
-@correlation_of_strangers.unusual
-def _(m, d):
-    rng, seen = np.random.default_rng(0), []
-    for _ in range(300):
-        v, w = rng.normal(size=(2, m, d))
-        both = np.corrcoef((v.T @ v).ravel(), (w.T @ w).ravel())
-        seen.append(both[0, 1])
-    return np.mean(seen)
-
+correlation_of_strangers.mistake(
+    "only the diagonal has the variance 2 m: draw two such matrices and compare, np.corrcoef of the flattened entries"
+)(lambda m, d: m / (m + 2 * d))
 
 # ---- nested cross-validation of a learned metric ----
 
@@ -551,139 +359,70 @@ def _(answer):
     )
 
 
-def _outside(x, test):
-    train = np.setdiff1d(np.arange(len(x)), test)
-    return train, train[::3], np.setdiff1d(train, train[::3])
+def _spoilt(*, learn=None, score=None):
+    """The solution with another way to call `learn` or `score`."""
+
+    def answer(x, y, folds, ridges, *calls):
+        spoilt = [partial(new, call) if new else call for new, call in zip((learn, score), calls)]
+        return honest_accuracy.solution(x, y, folds, ridges, *spoilt)
+
+    return answer
 
 
-@honest_accuracy.wrong("the metric has seen labels")
-def _(x, y, folds, ridges, learn, score):
-    metrics, scores = [learn(x, y, ridge) for ridge in ridges], []
-    for test in folds:
-        train, _, _ = _outside(x, test)
-        best = score(metrics[0], ridges[0], x[train], y[train], x[test], y[test])
-        scores.append(best)
-    return np.mean(scores)
-
-
-@honest_accuracy.wrong("the test part must not choose")
-def _(x, y, folds, ridges, learn, score):
+def _with(x, y, folds, ridge, learn, score):
+    """The accuracy with one ridge for all folds."""
     scores = []
     for test in folds:
-        fit = [part[_outside(x, test)[0]] for part in (x, y)]
-        trials = [score(learn(*fit, r), r, *fit, x[test], y[test]) for r in ridges]
-        scores.append(max(trials))
+        fit = np.delete(x, test, 0), np.delete(y, test)
+        scores.append(score(learn(*fit, ridge), ridge, *fit, x[test], y[test]))
     return np.mean(scores)
 
 
-@honest_accuracy.wrong("that the machine was fitted to")
+@honest_accuracy.mistake("the metric has seen labels")
 def _(x, y, folds, ridges, learn, score):
-    scores = []
-    for test in folds:
-        fit = [part[_outside(x, test)[0]] for part in (x, y)]
-        trials = [score(learn(*fit, r), r, *fit, *fit) for r in ridges]
-        best = ridges[int(np.argmax(trials))]
-        scores.append(score(learn(*fit, best), best, *fit, x[test], y[test]))
-    return np.mean(scores)
+    return _spoilt(learn=lambda learn, _x, _y, r: learn(x, y, r))(x, y, folds, ridges, learn, score)
 
 
-@honest_accuracy.wrong("rows of the test part took part in the choice")
+honest_accuracy.mistake("the test part must not choose")(
+    lambda x, y, folds, ridges, learn, score: max(_with(x, y, folds, r, learn, score) for r in ridges)
+)
+
+honest_accuracy.mistake("that the machine was fitted to")(
+    _spoilt(score=lambda score, metric, r, x, y, *_: score(metric, r, x, y, x, y))
+)
+
+
+@honest_accuracy.mistake("rows of the test part took part in the choice")
 def _(x, y, folds, ridges, learn, score):
-    half, other = np.array_split(np.arange(len(x)), 2)
-    fit, unseen, scores = (x[half], y[half]), (x[other], y[other]), []
+    fit, unseen = (x[::2], y[::2]), (x[1::2], y[1::2])
     trials = [score(learn(*fit, r), r, *fit, *unseen) for r in ridges]
-    best = ridges[int(np.argmax(trials))]
-    for test in folds:
-        fit = [part[_outside(x, test)[0]] for part in (x, y)]
-        scores.append(score(learn(*fit, best), best, *fit, x[test], y[test]))
-    return np.mean(scores)
+    return _with(x, y, folds, ridges[int(np.argmax(trials))], learn, score)
 
 
-@honest_accuracy.wrong("choose the ridge, too")
-def _(x, y, folds, ridges, learn, score):
-    scores = []
-    for test in folds:
-        fit = [part[_outside(x, test)[0]] for part in (x, y)]
-        metric = learn(*fit, ridges[1])
-        scores.append(score(metric, ridges[1], *fit, x[test], y[test]))
-    return np.mean(scores)
+honest_accuracy.mistake("choose the ridge, too")(
+    lambda x, y, folds, ridges, learn, score: _with(x, y, folds, ridges[1], learn, score)
+)
 
+honest_accuracy.mistake("score every fold with all points outside it")(
+    _spoilt(score=lambda score, metric, r, x, y, *test: score(metric, r, x[1:], y[1:], *test))
+)
 
-@honest_accuracy.wrong("anew on the whole training part")
-def _(x, y, folds, ridges, learn, score):
-    scores = []
-    for test in folds:
-        _, held, rest = _outside(x, test)
-        fit, unseen = (x[rest], y[rest]), (x[held], y[held])
-        metrics = [learn(*fit, r) for r in ridges]
-        trials = [score(m, r, *fit, *unseen) for m, r in zip(metrics, ridges)]
-        k = int(np.argmax(trials))
-        scores.append(score(metrics[k], ridges[k], *fit, x[test], y[test]))
-    return np.mean(scores)
+honest_accuracy.mistake("learn from all points outside the fold")(
+    _spoilt(learn=lambda learn, x, y, r: learn(x[1:], y[1:], r))
+)
 
+honest_accuracy.mistake("take the ridge with the largest accuracy")(  # accuracies taken for errors
+    lambda *given: -_spoilt(score=lambda score, *call: -score(*call))(*given)
+)
 
-@honest_accuracy.wrong("learn must get as many labels as points")
-def _(x, y, folds, ridges, learn, score):
-    train, _, rest = _outside(x, folds[0])
-    return learn(x[rest], y[train], ridges[0])
+honest_accuracy.mistake("return the mean of the scores of the folds")(lambda *given: 3 * _spoilt()(*given))
 
+honest_accuracy.mistake("learn must get as many labels as points")(
+    _spoilt(learn=lambda learn, x, y, r: learn(x, y[1:], r))
+)
 
-@honest_accuracy.wrong("a metric that learn has returned")
-def _(x, y, folds, ridges, learn, score):
-    _, held, rest = _outside(x, folds[0])
-    plain = np.eye(x.shape[1])
-    return score(plain, ridges[0], x[rest], y[rest], x[held], y[held])
+honest_accuracy.mistake("a metric that learn has returned")(_spoilt(learn=lambda *_: np.eye(2)))
 
-
-@honest_accuracy.wrong("score must get as many labels as points")
-def _(x, y, folds, ridges, learn, score):
-    _, held, rest = _outside(x, folds[0])
-    metric = learn(x[rest], y[rest], ridges[0])
-    return score(metric, ridges[0], x[rest], y[rest], x[held], y)
-
-
-def _nested(x, y, folds, ridges, learn, score, pick=np.argmax, anew=True):
-    scores = []
-    for test in folds:
-        train, held, rest = _outside(x, test)
-        fit, unseen = (x[rest], y[rest]), (x[held], y[held])
-        metrics = [learn(*fit, r) for r in ridges]
-        trials = [score(m, r, *fit, *unseen) for m, r in zip(metrics, ridges)]
-        k, fit = int(pick(trials)), (x[train], y[train])
-        metric = learn(*fit, ridges[k]) if anew else metrics[k]
-        scores.append(score(metric, ridges[k], *fit, x[test], y[test]))
-    return scores
-
-
-@honest_accuracy.wrong("learn from all points outside the fold")
-def _(*given):  # the machine is fitted anew, the metric is the trial's
-    return np.mean(_nested(*given, anew=False))
-
-
-@honest_accuracy.wrong("take the ridge with the largest accuracy")
-def _(*given):  # accuracies taken for errors
-    return np.mean(_nested(*given, pick=np.argmin))
-
-
-@honest_accuracy.wrong("return the mean of the scores of the folds")
-def _(*given):
-    return _nested(*given)
-
-
-@honest_accuracy.unusual
-def _(x, y, folds, ridges, learn, score):
-    # the other folds take turns inside
-    total = 0.0
-    for k, test in enumerate(folds):
-        others, trials = [f for i, f in enumerate(folds) if i != k], []
-        for ridge in ridges:
-            trials.append(0.0)
-            for held in others:
-                rest = np.concatenate([f for f in others if f is not held])
-                fit = x[rest], y[rest]
-                metric = learn(*fit, ridge)
-                trials[-1] += score(metric, ridge, *fit, x[held], y[held])
-        best, rest = ridges[np.argmax(trials)], np.concatenate(others)
-        metric = learn(x[rest], y[rest], best)
-        total += score(metric, best, x[rest], y[rest], x[test], y[test])
-    return total / len(folds)
+honest_accuracy.mistake("score must get as many labels as points")(
+    _spoilt(score=lambda score, *call: score(*call[:-1], call[-1][1:]))
+)

@@ -7,8 +7,19 @@ from afp_utils.core.measures import feature_error_measure
 from afp_utils.sequence import flows
 
 
+def _points(rng):
+    return rng.uniform(0.4, 0.9, (5, 4)) * [
+        [2, 1, 1, 3],
+        [-1, 1, 2, 0.5],
+        [1, -1, 1, 2],
+        [-2, -1, 3, 4],
+        [1.5, -1, 3, 1],
+    ]
+
+
 @exercise(
     minutes=15,
+    inputs=_points,
     hint=r"The residual in the flow becomes $w\,r$; nothing else changes. Differentiate $\beta = \sqrt\lambda\,\sinh(u/2)$ and compare.",
     worked=r"""
 The flow is $\dot a = w\beta r$, $\dot\beta = w a r$ with $r = z-\theta$, so $\frac{d}{dt}(a^2-\beta^2) = 2w\,a\beta r - 2w\,\beta a r = 0$
@@ -30,79 +41,29 @@ def velocity(u, z, eigenvalue, weight):
     return weight * (2 * z - eigenvalue * np.sinh(u))
 
 
-@velocity.checker
-def _(answer):
-    u, z, eigenvalue, weight = 1.3, 0.7, 0.4, 3.0
-    right = weight * (2 * z - eigenvalue * np.sinh(u))
-    got = answer(u, z, eigenvalue, weight)
-    expect(
-        np.ndim(got) == 0,
-        f"numbers in, a number out: got an answer of shape {np.shape(got)}",
-    )
-    expect(
-        not np.isclose(got, right / weight),
-        "that is the flow of the unweighted loss: what does w do to both gradients?",
-    )
-    expect(
-        not np.isclose(got, 2 * weight * z - eigenvalue * np.sinh(u)),
-        "w multiplies the whole residual z - theta, not z alone",
-    )
-    expect(
-        not np.isclose(got, right / 2),
-        "half of what it should be: u/2 stands in the hyperbolic functions, not u",
-    )
-    expect(
-        not np.isclose(got, weight * (2 * z - eigenvalue * np.sinh(u / 2))),
-        "theta = a beta doubles the angle: sinh(u/2) cosh(u/2) = sinh(u) / 2",
-    )
-    expect(
-        np.isclose(got, right),
-        "compare d beta/dt = w a r with the derivative of sqrt(lambda) sinh(u/2)",
-    )
-    expect(
-        np.isclose(answer(0.0, -0.5, 2.0, 0.5), -0.5),
-        "the sign of z must carry over",
-    )
+_flow = velocity.solution
 
+velocity.mistake("that is the flow of the unweighted loss: what does w do to both gradients?")(
+    lambda u, z, eigenvalue, weight: _flow(u, z, eigenvalue, 1)
+)
 
-@velocity.wrong("unweighted loss")
-def _(u, z, eigenvalue, weight):
-    return 2 * z - eigenvalue * np.sinh(u)
+velocity.mistake("w multiplies the whole residual z - theta, not z alone")(
+    lambda u, z, eigenvalue, weight: _flow(u, weight * z, eigenvalue, 1)
+)
 
+velocity.mistake("half of what it should be: u/2 stands in the hyperbolic functions, not u")(
+    lambda *given: _flow(*given) / 2
+)
 
-@velocity.wrong("not z alone")
-def _(u, z, eigenvalue, weight):
-    return 2 * weight * z - eigenvalue * np.sinh(u)
+velocity.mistake("theta = a beta doubles the angle: sinh(u/2) cosh(u/2) = sinh(u) / 2")(
+    lambda u, z, eigenvalue, weight: _flow(u / 2, z, eigenvalue, weight)
+)
 
+velocity.mistake("lambda cosh(u) is a^2 + beta^2; the residual has theta = a beta")(
+    lambda u, z, eigenvalue, weight: weight * (2 * z - eigenvalue * np.cosh(u))
+)
 
-@velocity.wrong("half of what it should be")
-def _(u, z, eigenvalue, weight):
-    return weight * (z - eigenvalue * np.sinh(u) / 2)
-
-
-@velocity.wrong("doubles the angle")
-def _(u, z, eigenvalue, weight):
-    return weight * (2 * z - eigenvalue * np.sinh(u / 2))
-
-
-@velocity.wrong("numbers in, a number out")
-def _(u, z, eigenvalue, weight):
-    return np.array([weight * (2 * z - eigenvalue * np.sinh(u))])
-
-
-@velocity.wrong("with the derivative of sqrt(lambda) sinh(u/2)")
-def _(u, z, eigenvalue, weight):
-    return weight * (2 * z - eigenvalue * np.cosh(u))
-
-
-@velocity.wrong("the sign of z must carry over")
-def _(u, z, eigenvalue, weight):
-    return weight * (2 * abs(z) - eigenvalue * np.sinh(u))
-
-
-@velocity.unusual
-def _(u, z, eigenvalue, weight):
-    return 2 * weight * z - weight * eigenvalue * (np.exp(u) - np.exp(-u)) / 2
+velocity.mistake("the sign of z must carry over")(lambda u, z, eigenvalue, weight: _flow(u, abs(z), eigenvalue, weight))
 
 
 @exercise(
@@ -138,108 +99,66 @@ def kept(h, ratio):
 @kept.checker
 def _(answer):
     for ratio in (1.0, 2.0, 0.25):
-        h = np.linspace(0, 1, 201)
+        h, least = np.linspace(0, 1, 201), 1 + 1 / ratio
         got = answer(h, ratio)
         expect(
-            isinstance(got, tuple | list) and len(got) == 2,
-            "return a pair: the factor K and the probabilities F(h)",
+            isinstance(got, tuple | list) and len(got) == 2, "return a pair: the factor K and the probabilities F(h)"
         )
         expect(np.ndim(got[0]) == 0, "the factor K must be one number")
         factor, chance = float(got[0]), np.asarray(got[1], dtype=float)
+        expect(chance.shape == h.shape, f"h is an array: F must have its shape {h.shape}, got {chance.shape}")
         expect(
-            chance.shape == h.shape,
-            f"h is an array: F must have its shape {h.shape}, got {chance.shape}",
+            np.allclose(chance[[0, -1]], [0, 1]), "weight 0 is never kept and weight 1 always: F(0) = 0 and F(1) = 1"
         )
-        expect(
-            np.allclose(chance[[0, -1]], [0, 1]),
-            "weight 0 is never kept and weight 1 always: F(0) = 0 and F(1) = 1",
-        )
-        expect(
-            (np.diff(chance) > -1e-12).all(),
-            "F must not decrease, or the random set is no cut",
-        )
-        expect(
-            ratio == 1 or not np.isclose(factor, 2),
-            "K = 2 is the factor for equal noise: it must depend on ratio",
-        )
-        expect(
-            factor <= (1 + 1 / ratio) * (1 + 1e-9),
-            f"at ratio = {ratio} a smaller factor than {factor:.4g} will do",
-        )
-        expect(
-            factor >= (1 + 1 / ratio) * (1 - 1e-9),
-            f"at ratio = {ratio} no F can have the factor {factor:.4g}: add the two bounds",
-        )
-        expect(
-            (chance <= factor * ratio * h**2 + 1e-12).all(),
-            "the noise is not paid: F(h) > K ratio h^2 for a small weight",
-        )
-        expect(
-            (1 - chance <= factor * (1 - h) ** 2 + 1e-12).all(),
-            "the signal is not paid: 1 - F(h) > K (1 - h)^2 for a weight near 1",
-        )
+        expect((np.diff(chance) > -1e-12).all(), "F must not decrease, or the random set is no cut")
+        equal = ratio != 1 and np.isclose(factor, 2)
+        expect(not equal, "K = 2 is the factor for equal noise: it must depend on ratio")
+        expect(factor <= least * (1 + 1e-9), f"at ratio = {ratio} a smaller factor than {factor:.4g} will do")
+        bound = factor >= least * (1 - 1e-9)
+        expect(bound, f"at ratio = {ratio} no F can have the factor {factor:.4g}: add the two bounds")
+        noise, signal = factor * ratio * h**2 - chance, factor * (1 - h) ** 2 - (1 - chance)
+        expect((noise >= -1e-12).all(), "the noise is not paid: F(h) > K ratio h^2 for a small weight")
+        expect((signal >= -1e-12).all(), "the signal is not paid: 1 - F(h) > K (1 - h)^2 for a weight near 1")
 
 
-@kept.wrong("K = 2 is the factor for equal noise")
+kept.mistake("K = 2 is the factor for equal noise")(lambda h, ratio: kept.solution(h, 1.0))
+
+kept.mistake("a smaller factor")(lambda h, ratio: (2 + 2 / ratio, np.clip((1 + ratio) * h**2, 0, 1)))
+
+kept.mistake("no F can have the factor")(lambda h, ratio: (2 / ratio, np.clip((1 + ratio) * h**2, 0, 1)))
+
+kept.mistake("the noise is not paid")(lambda h, ratio: (1 + 1 / ratio, h))
+
+kept.mistake("the signal is not paid")(lambda h, ratio: (1 + 1 / ratio, (h**2 + ratio * h**4) / (1 + ratio)))
+
+kept.mistake("return a pair")(lambda h, ratio: 1 + 1 / ratio)
+
+kept.mistake("the factor K must be one number")(lambda h, ratio: (h, h))
+
+kept.mistake("F must have its shape")(lambda h, ratio: (1 + 1 / ratio, 1 / (1 + ratio)))
+
+
+@kept.mistake("weight 0 is never kept and weight 1 always")
+def _(h, ratio):  # a lower bound that falls below zero
+    return 1 + 1 / ratio, 1 - (1 + 1 / ratio) * (1 - h) ** 2
+
+
+@kept.mistake("F must not decrease")
 def _(h, ratio):
-    return 2.0, np.where(h <= 0.5, 2 * h**2, 1 - 2 * (1 - h) ** 2)
+    return 1 + 1 / ratio, np.where(h <= 1 / (1 + ratio), (1 + ratio) * h**2, h**2)
 
 
-@kept.wrong("a smaller factor")
-def _(h, ratio):
-    return 2 + 2 / ratio, np.clip((1 + ratio) * h**2, 0, 1)
-
-
-@kept.wrong("no F can have the factor")
-def _(h, ratio):
-    return 2 / ratio, np.clip((1 + ratio) * h**2, 0, 1)
-
-
-@kept.wrong("the noise is not paid")
-def _(h, ratio):
-    return 1 + 1 / ratio, h
-
-
-@kept.wrong("the signal is not paid")
-def _(h, ratio):
-    return 1 + 1 / ratio, h**2 / (1 + ratio) + ratio / (1 + ratio) * h**4
-
-
-@kept.wrong("return a pair")
-def _(h, c):
-    return 1 + 1 / c
-
-
-@kept.wrong("the factor K must be one number")
-def _(h, c):
-    return kept.solution(h, c)[1], kept.solution(h, c)[1]
-
-
-@kept.wrong("F must have its shape")
-def _(h, c):
-    return 1 + 1 / c, 1 / (1 + c)
-
-
-@kept.wrong("weight 0 is never kept and weight 1 always")
-def _(h, c):  # a lower bound that falls below zero
-    return 1 + 1 / c, 1 - (1 + 1 / c) * (1 - h) ** 2
-
-
-@kept.wrong("F must not decrease")
-def _(h, c):
-    return 1 + 1 / c, np.where(h <= 1 / (1 + c), (1 + c) * h**2, h**2)
-
-
-@kept.unusual
-def _(h, ratio):
-    return [
-        (ratio + 1) / ratio,
-        np.clip(1 - (1 + 1 / ratio) * (1 - h) ** 2, 0, 1),
-    ]
+def _classes(rng):
+    smooth = [(1.0, 3, 1, 12, 0), (0.7, 5, 2, 10, 1), (1.6, 4, 2, 15, 2)]  # the signal decides
+    rough = [(3.0, 4, 1, 1.1, 0), (6.0, 5, 2, 1.05, 2), (2.5, 3, 1, 1.1, 1)]
+    for s, d, d0, gamma, depth in smooth + rough:
+        near = rng.uniform(1, 1.15, 2)
+        yield s * near[0], d, d0, near[1] * gamma * d / 2, depth
 
 
 @exercise(
     minutes=20,
+    inputs=_classes,
     hint=r"Count: how many frequencies have norm at most $M$ in $d$ dimensions, and how many of them carry signal? That gives $q$; then $p$ and $\gamma$.",
     worked=r"""
 *Translation.* Order the frequencies $k\in\mathbb Z^d$ by their norm. Up to $|k|=M$ there are about $M^d$, of which about $M^{d_0}$ carry signal. The $i$-th
@@ -267,121 +186,48 @@ def exponents(s, d, d0, alpha, depth):
     return 2 * s / (2 * s + d), min(2 * s / (2 * s + d0), noise)
 
 
-@exponents.checker
-def _(answer):
-    # smooth kernels first, so that the signal decides; then rough ones
-    cases = [(1.0, 3, 1, 20.0, 0), (0.7, 5, 2, 30.0, 1)]
-    cases += [(3.0, 4, 1, 2.2, 0), (6.0, 5, 2, 2.7, 2), (2.5, 3, 1, 1.6, 1)]
-    for s, d, d0, alpha, depth in cases:
-        got = answer(s, d, d0, alpha, depth)
-        expect(
-            np.shape(got) == (2,),
-            "return a pair of numbers: the lazy exponent, the adaptive one",
-        )
-        lazy, adaptive = got
-        right = 2 * s / (2 * s + d)
-        signal = 2 * s / (2 * s + d0)
-        noise = 1 - d / (2 * alpha * (depth + 2))
-        expect(
-            not np.isclose(lazy, 2 * right),
-            "that is the power of eps: n = 1 / eps^2, so halve it",
-        )
-        expect(
-            not np.isclose(lazy, signal),
-            "the lazy flow does not know which variables matter: it pays for all d",
-        )
-        expect(
-            np.isclose(lazy, right),
-            "lazy: p / (p + q) with p = 2 s / d0 and q = d / d0",
-        )
-        expect(
-            not np.isclose(adaptive, 2 * min(signal, noise)),
-            "adaptive: that is the power of eps, not of n",
-        )
-        if noise < signal:
-            expect(
-                not np.isclose(adaptive, signal),
-                "the growing noise is missing: 1 - 1 / ((D + 2) gamma)",
-            )
-            expect(
-                not np.isclose(adaptive, min(signal, 1 - d / (2 * alpha * (depth + 1)))),
-                "depth D has D + 2 factors, not D + 1",
-            )
-            expect(
-                depth == 0 or not np.isclose(adaptive, min(signal, 1 - d / (4 * alpha))),
-                "depth is missing: b starts small too, so D + 2 and not 2",
-            )
-            expect(
-                np.isclose(adaptive, noise),
-                f"not right at depth {depth} with a rough kernel: gamma = 2 alpha / d, and the smaller exponent counts",
-            )
-        expect(
-            np.isclose(adaptive, signal) or noise < signal,
-            "adaptive, smooth kernel: as if the basis were sorted, p / (p + 1)",
-        )
+_powers = exponents.solution
+
+exponents.mistake("the lazy flow does not know which variables matter: it pays for all d")(
+    lambda s, d, d0, *kernel: (2 * s / (2 * s + d0), _powers(s, d, d0, *kernel)[1])
+)
+
+exponents.mistake("that is the power of eps: n = 1 / eps^2, so halve it")(
+    lambda *given: tuple(2 * power for power in _powers(*given))
+)
+
+exponents.mistake("adaptive: that is the power of eps, not of n")(
+    lambda *given: (_powers(*given)[0], 2 * _powers(*given)[1])
+)
+
+exponents.mistake("lazy: p / (p + q) with p = 2 s / d0 and q = d / d0")(
+    lambda s, d, *given: (s / (s + d), _powers(s, d, *given)[1])
+)
+
+exponents.mistake("adaptive, smooth kernel: as if the basis were sorted, p / (p + 1)")(
+    lambda *given: (_powers(*given)[0], min(_powers(*given)))
+)
+
+exponents.mistake("the growing noise is missing: 1 - 1 / ((D + 2) gamma)")(
+    lambda s, d, d0, alpha, depth: _powers(s, d, d0, np.inf, depth)
+)
+
+exponents.mistake("depth D has D + 2 factors, not D + 1")(
+    lambda s, d, d0, alpha, depth: _powers(s, d, d0, alpha, depth - 1)
+)
+
+exponents.mistake("depth is missing: b starts small too, so D + 2 and not 2")(
+    lambda s, d, d0, alpha, depth: _powers(s, d, d0, alpha, 0)
+)
+
+exponents.mistake("not right with a rough kernel: gamma = 2 alpha / d")(
+    lambda s, d, d0, alpha, depth: _powers(s, d, d0, alpha * d / 2, depth)
+)
 
 
-@exponents.wrong("it pays for all d")
+@exponents.mistake("the larger risk wins, so the smaller exponent counts")
 def _(s, d, d0, alpha, depth):
-    signal = 2 * s / (2 * s + d0)
-    return signal, min(signal, 1 - d / (2 * alpha * (depth + 2)))
-
-
-@exponents.wrong("the growing noise is missing")
-def _(s, d, d0, alpha, depth):
-    return 2 * s / (2 * s + d), 2 * s / (2 * s + d0)
-
-
-@exponents.wrong("halve it")
-def _(s, d, d0, alpha, depth):
-    noise = 1 - d / (2 * alpha * (depth + 2))
-    return 4 * s / (2 * s + d), 2 * min(2 * s / (2 * s + d0), noise)
-
-
-@exponents.wrong("D + 2 factors, not D + 1")
-def _(s, d, d0, alpha, depth):
-    noise = 1 - d / (2 * alpha * (depth + 1))
-    return 2 * s / (2 * s + d), min(2 * s / (2 * s + d0), noise)
-
-
-@exponents.wrong("depth is missing")
-def _(s, d, d0, alpha, depth):
-    return 2 * s / (2 * s + d), min(2 * s / (2 * s + d0), 1 - d / (4 * alpha))
-
-
-@exponents.wrong("with a rough kernel")
-def _(s, d, d0, alpha, depth):
-    noise = 1 - 1 / (alpha * (depth + 2))
-    return 2 * s / (2 * s + d), min(2 * s / (2 * s + d0), noise)
-
-
-@exponents.wrong("p = 2 s / d0 and q = d / d0")
-def _(s, d, d0, alpha, depth):
-    return s / (s + d), min(2 * s / (2 * s + d0), 1 - d / (2 * alpha * (depth + 2)))
-
-
-@exponents.wrong("return a pair of numbers")
-def _(s, d, d0, alpha, depth):
-    return exponents.solution(s, d, d0, alpha, depth)[1]
-
-
-@exponents.wrong("adaptive: that is the power of eps")
-def _(s, d, d0, alpha, depth):
-    vanilla, adaptive = exponents.solution(s, d, d0, alpha, depth)
-    return vanilla, 2 * adaptive
-
-
-@exponents.wrong("as if the basis were sorted")
-def _(s, d, d0, alpha, depth):
-    vanilla, adaptive = exponents.solution(s, d, d0, alpha, depth)
-    return vanilla, min(vanilla, adaptive)
-
-
-@exponents.unusual
-def _(s, d, d0, alpha, depth):
-    p, q, gamma = 2 * s / d0, d / d0, 2 * alpha / d
-    lost = max(1 / ((depth + 2) * gamma), 1 / (p + 1))
-    return np.array([1 - q / (p + q), 1 - lost])
+    return 2 * s / (2 * s + d), max(2 * s / (2 * s + d0), 1 - d / (2 * alpha * (depth + 2)))
 
 
 @exercise(
@@ -416,104 +262,41 @@ def counterexample():
 @counterexample.checker
 def _(answer):
     got = answer()
-    expect(
-        isinstance(got, tuple | list) and len(got) == 3,
-        "return three things: z, eigenvalues, noise",
-    )
+    expect(isinstance(got, tuple | list) and len(got) == 3, "return three things: z, eigenvalues, noise")
     z, eigenvalues = (np.asarray(item, dtype=float) for item in got[:2])
-    expect(
-        z.shape == eigenvalues.shape == (2,),
-        "z and eigenvalues must be arrays of length 2",
-    )
-    expect(
-        np.ndim(got[2]) == 0 and np.isfinite(got[2]) and got[2] > 0,
-        "the noise must be one positive number",
-    )
-    expect(
-        np.isfinite(z).all() and (z != 0).all(),
-        "both signals must be finite and not zero: a coordinate without signal never moves",
-    )
-    expect(
-        np.isfinite(eigenvalues).all() and (eigenvalues > 0).all(),
-        "initial eigenvalues must be positive: a feature that starts at zero never moves",
-    )
-    size = np.abs(z)
-    expect(
-        size.max() >= 1.2 * size.min() * (1 - 1e-12),
-        "the signals are too close: the larger must be at least 1.2 times the smaller",
-    )
-    expect(
-        eigenvalues[0] != eigenvalues[1],
-        "tied eigenvalues: the FEM falls at once when the tie breaks, and stays there",
-    )
-    times = np.linspace(0, 30 / size.max(), 1501)
-    states = flows.gradient_flow(z, eigenvalues, times).states
-    leads = [state.eigenvalues[0] > state.eigenvalues[1] for state in states]
-    changes = int(np.count_nonzero(np.diff(leads)))
-    expect(
-        changes > 0,
-        "the order of the two features does not change in time (as far as 1501 times show)",
-    )
+    expect(z.shape == eigenvalues.shape == (2,), "z and eigenvalues must be arrays of length 2")
+    expect(np.ndim(got[2]) == 0 and np.isfinite(got[2]) and got[2] > 0, "the noise must be one positive number")
+    moving = np.isfinite(z).all() and (z != 0).all()
+    expect(moving, "both signals must be finite and not zero: a coordinate without signal never moves")
+    started = np.isfinite(eigenvalues).all() and (eigenvalues > 0).all()
+    expect(started, "initial eigenvalues must be positive: a feature that starts at zero never moves")
+    apart = abs(z).max() >= 1.2 * abs(z).min() * (1 - 1e-12)
+    expect(apart, "the signals are too close: the larger must be at least 1.2 times the smaller")
+    tied = eigenvalues[0] == eigenvalues[1]
+    expect(not tied, "tied eigenvalues: the FEM falls at once when the tie breaks, and stays there")
+    states = flows.gradient_flow(z, eigenvalues, np.linspace(0, 30 / abs(z).max(), 1501)).states
+    changes = np.count_nonzero(np.diff([state.eigenvalues[0] > state.eigenvalues[1] for state in states]))
+    expect(changes > 0, "the order of the two features does not change in time (as far as 1501 times show)")
     expect(changes > 1, "the order changes only once, so the FEM cannot come back")
     fem = np.array([feature_error_measure(state.eigenvalues, z, float(got[2])) for state in states])
     best = fem.argmin()
     expect(
-        fem[0] > fem[best] * (1 + 1e-3) and fem[best:].max() > fem[best] * (1 + 1e-3),
-        "the order changes twice, as it should, but the FEM hardly sees it: with this noise "
-        "keeping one feature is no better than keeping both or none",
+        min(fem[0], fem[best:].max()) > fem[best] * (1 + 1e-3),
+        "the order changes twice, as it should, but the FEM hardly sees it: with this noise keeping one feature is no "
+        "better than keeping both or none",
     )
 
 
-@counterexample.wrong("does not change in time")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.4]), 1.3
-
-
-@counterexample.wrong("the order changes only once")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.6]), 1.3
-
-
-@counterexample.wrong("tied eigenvalues")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.8]), 1.3
-
-
-@counterexample.wrong("the signals are too close")
-def _():
-    return np.array([1.0, 1.05]), np.array([0.8, 0.730555]), 1.05
-
-
-@counterexample.wrong("the FEM hardly sees it")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.50205]), 0.1
-
-
-@counterexample.wrong("one positive number")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.50205]), -1.0
-
-
-@counterexample.wrong("not zero")
-def _():
-    return np.array([1.0, 0.0]), np.array([0.8, 0.50205]), 1.3
-
-
-@counterexample.wrong("return three things")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.50205])
-
-
-@counterexample.wrong("must be arrays of length 2")
-def _():
-    return np.array([1.0, 1.2, 1.5]), np.array([0.8, 0.50205, 0.1]), 1.3
-
-
-@counterexample.wrong("initial eigenvalues must be positive")
-def _():
-    return np.array([1.0, 1.2]), np.array([0.8, 0.0]), 1.3
-
-
-@counterexample.unusual
-def _():
-    return [-2.6, 2.0], [2 * 0.573557 * 0.9998, 2.0], 5.0
+for _sentence, *_given in (
+    ("does not change in time", [1.0, 1.2], [0.8, 0.4], 1.3),
+    ("the order changes only once", [1.0, 1.2], [0.8, 0.6], 1.3),
+    ("tied eigenvalues", [1.0, 1.2], [0.8, 0.8], 1.3),
+    ("the signals are too close", [1.0, 1.05], [0.8, 0.730555], 1.05),
+    ("the FEM hardly sees it", [1.0, 1.2], [0.8, 0.50205], 0.1),
+    ("one positive number", [1.0, 1.2], [0.8, 0.50205], -1.0),
+    ("not zero", [1.0, 0.0], [0.8, 0.50205], 1.3),
+    ("return three things", [1.0, 1.2], [0.8, 0.50205]),
+    ("must be arrays of length 2", [1.0, 1.2, 1.5], [0.8, 0.50205, 0.1], 1.3),
+    ("initial eigenvalues must be positive", [1.0, 1.2], [0.8, 0.0], 1.3),
+):
+    counterexample.mistake(_sentence)(lambda given=_given: given)

@@ -2,23 +2,14 @@ r"""Exercises of the chapter "When learning features hurts"."""
 
 import numpy as np
 
-from afp_utils.book.exercises import exercise, expect
-
-
-def _draw(*shapes):
-    rng = np.random.default_rng(4)
-    return [rng.normal(size=shape) for shape in shapes]
-
-
-def _close(value, truth):
-    return np.shape(value) == np.shape(truth) and np.allclose(value, truth, rtol=1e-8, atol=1e-12)
-
+from afp_utils.book.exercises import exercise
 
 # ---- what a network without biases cannot learn ----
 
 
 @exercise(
     minutes=10,
+    inputs=lambda rng: ((rng.normal(size=(m, d)), rng.normal(size=m)) for m, d in ((5, 3), (2, 4), (9, 2), (4, 5))),
     hint=r"$\mathrm{relu}(t)-\mathrm{relu}(-t)=t$ for every $t$.",
     worked=r"Term by term, $f(x)-f(-x)=\sum_hu_h[\mathrm{relu}(w_h\cdot x)-\mathrm{relu}(-w_h\cdot x)]=\sum_hu_h\,w_h\cdot x$, "
     r"so $b=\sum_hu_hw_h$. The left side is twice the odd part of $f$. It is linear, that is of degree one, so the "
@@ -35,59 +26,20 @@ def linear_part(w, u):
     return u @ w
 
 
-@linear_part.checker
-def _(answer):
-    w, u = _draw((5, 3), 5)
-    value = answer(w, u)
-    expect(
-        np.shape(value) == (3,),
-        f"b must have shape (3,) for three coordinates, got {np.shape(value)}",
-    )
-    expect(
-        not _close(value, u @ w / 2),
-        "that is the slope of the odd part of f; f(x) - f(-x) is twice the odd part",
-    )
-    expect(
-        not _close(value, np.abs(u) @ w),
-        "the readout enters with its sign: a neuron may be subtracted",
-    )
-    expect(
-        _close(value, u @ w),
-        "try one neuron: f(x) - f(-x) = u (relu(w . x) - relu(-w . x))",
-    )
+linear_part.mistake("that is the slope of the odd part of f; f(x) - f(-x) is twice the odd part")(
+    lambda w, u: u @ w / 2
+)
 
+linear_part.mistake("the readout enters with its sign: a neuron may be subtracted")(lambda w, u: abs(u) @ w)
 
-@linear_part.wrong("twice the odd part")
-def _(w, u):
-    return u @ w / 2
-
-
-@linear_part.wrong("the readout enters with its sign")
-def _(w, u):
-    return np.abs(u) @ w
-
-
-@linear_part.wrong("try one neuron")
-def _(w, u):
-    return w.sum(axis=0)
-
-
-@linear_part.wrong("b must have shape (3,) for three coordinates")
-def _(w, u):
-    return u[:, None] * w
-
-
-@linear_part.unusual
-def _(w, u):
-    axes = np.eye(w.shape[1])
-    return np.array([np.maximum(w @ e, 0) @ u - np.maximum(-w @ e, 0) @ u for e in axes])
-
+linear_part.mistake("try one neuron: f(x) - f(-x) = u (relu(w . x) - relu(-w . x))")(lambda w, u: w.sum(axis=0))
 
 # ---- where the exponents part ----
 
 
 @exercise(
     minutes=15,
+    inputs=lambda rng: zip((2, 3, 5, 12, 7), (1.0, 3.0, *rng.uniform(0.4, 1.8, 3))),
     hint=r"Read off $s$ by comparing with the exponent $-(d-1)/2-s$ of a filter, for one neuron and for its square. "
     r"Which of the two predictors saturates first?",
     worked=r"A neuron falls as $k^{-(d-1)/2-s}$ with $s=a+\frac12$, so the sparse predictor has "
@@ -107,71 +59,26 @@ def break_even(dimension, kink):
     return kink + dimension / 2
 
 
-@break_even.checker
-def _(answer):
-    cases = [(d, a) for d in (2, 3, 5, 12) for a in (1.0, 3.0, 0.7)]
-    values = np.array([float(answer(d, a)) for d, a in cases])
-    d, a = np.array(cases, dtype=float).T
-    expect(
-        not _close(values, (d + 2) / 2),
-        "that is right for a = 1 only: the order of the kink must enter",
-    )
-    expect(
-        not _close(values, d + 2 * a),
-        "twice too much: solve 2 nu = 2 s + (d - 1) for nu. (It is also where random features saturate, and sparse does so before.)",
-    )
-    expect(
-        not _close(values, a + 0.5),
-        "that is s, where the weights start to shrink with n; the exponent saturates (d - 1) / 2 later",
-    )
-    expect(
-        not _close(values, a + (d - 1) / 2),
-        "a kink of order a has s = a + 1/2: compare with s = 3/2 at a = 1",
-    )
-    expect(
-        _close(values, a + d / 2),
-        "not where the sparse exponent saturates; at a = 1 and d = 3 that is 2.5",
-    )
+break_even.mistake("that is right for a = 1 only: the order of the kink must enter")(lambda d, a: (d + 2) / 2)
 
+break_even.mistake(
+    "twice too much: solve 2 nu = 2 s + (d - 1) for nu. (It is also where random features saturate, and sparse does so before.)"
+)(lambda d, a: d + 2 * a)
 
-@break_even.wrong("the order of the kink must enter")
-def _(dimension, kink):
-    return (dimension + 2) / 2
+break_even.mistake("that is s, where the weights start to shrink with n; the exponent saturates (d - 1) / 2 later")(
+    lambda d, a: a + 0.5
+)
 
+break_even.mistake("a kink of order a has s = a + 1/2: compare with s = 3/2 at a = 1")(lambda d, a: a + (d - 1) / 2)
 
-@break_even.wrong("twice too much")
-def _(dimension, kink):
-    return dimension + 2 * kink
-
-
-@break_even.wrong("that is s")
-def _(dimension, kink):
-    return kink + 0.5
-
-
-@break_even.wrong("s = a + 1/2")
-def _(dimension, kink):
-    return kink + (dimension - 1) / 2
-
-
-@break_even.wrong("not where the sparse exponent saturates")
-def _(dimension, kink):  # of two halves one is lost
-    return kink + dimension
-
-
-@break_even.unusual
-def _(dimension, kink):
-    surface = dimension - 1
-    sparse = 2 * (kink + 0.5) + surface
-    lazy = 2 * (surface / 2 + 1 + 2 * kink) + surface
-    return min(sparse, lazy) / 2
-
+break_even.mistake("only the kink is halved: solve 2 nu = 2 s + (d - 1) for nu")(lambda d, a: a + d)
 
 # ---- the circle, exactly ----
 
 
 @exercise(
     minutes=15,
+    inputs=lambda rng: ((rng.uniform(0.02, 0.15, n) * rng.choice([-1, 1, 1], n),) for n in (4, 2, 6, 3)),
     hint=r"$f-f^*=\big(\sum_qr_q\cos((j+2nq)\varphi)-S\cos j\varphi\big)/(1+S)$ with $S=\sum_qr_q$. Cosines of different "
     r"frequencies are orthogonal.",
     worked=r"Divide numerator and denominator by $M_j$: $f=(\cos j\varphi+\sum_qr_q\cos((j+2nq)\varphi))/(1+S)$. So "
@@ -197,93 +104,46 @@ def lattice_error(shares):
     return (total**2 + np.sum(shares**2)) / (2 * (1 + total) ** 2)
 
 
-@lattice_error.checker
-def _(answer):
-    shares = np.array([0.1, -0.03, 0.02, 0.06])
-    total, energy = shares.sum(), np.sum(shares**2)
-    value = answer(shares)
-    expect(
-        np.ndim(value) == 0,
-        f"the error must be one number, got shape {np.shape(value)}",
-    )
-    expect(
-        not _close(value, (4 * total**2 + 2 * energy) / (1 + 2 * total) ** 2),
-        "that is the formula for the constant, where q and -q give the same cosine; here every share stands for itself",
-    )
-    expect(
-        not _close(value, energy / (2 * (1 + total) ** 2)),
-        "the coefficient of cos(j phi) in f is 1 / (1 + S), not 1: it errs too",
-    )
-    expect(
-        not _close(value, (total**2 + energy) / (1 + total) ** 2),
-        "the mean square of a cosine is one half",
-    )
-    expect(
-        not _close(value, (total**2 + energy / 2) / (1 + total) ** 2),
-        "the target is a cosine too: its part of the error has mean square one half as well",
-    )
-    expect(
-        not _close(value, (total**2 + energy) / 2),
-        "f is divided by 1 + S, so that it is right at the data",
-    )
-    expect(
-        _close(value, (total**2 + energy) / (2 * (1 + total) ** 2)),
-        "not the mean of (f - f*)^2",
-    )
-
-
-@lattice_error.wrong("the formula for the constant")
-def _(shares):
-    total = 2 * np.sum(shares)
-    return (total**2 + 2 * np.sum(shares**2)) / (1 + total) ** 2
-
-
-@lattice_error.wrong("it errs too")
-def _(shares):
-    return np.sum(shares**2) / 2 / (1 + np.sum(shares)) ** 2
-
-
-@lattice_error.wrong("the mean square of a cosine is one half")
-def _(shares):
+def _error(shares, *, target=0.5, aliases=0.5, power=2):
     total = np.sum(shares)
-    return (total**2 + np.sum(shares**2)) / (1 + total) ** 2
+    return (target * total**2 + aliases * np.sum(shares**2)) / (1 + total) ** power
 
 
-@lattice_error.wrong("f is divided by 1 + S")
-def _(shares):
-    return (np.sum(shares) ** 2 + np.sum(shares**2)) / 2
+lattice_error.mistake(
+    "that is the formula for the constant, where q and -q give the same cosine; here every share stands for itself"
+)(lambda shares: _error(2 * shares, target=1))
 
+lattice_error.mistake("the coefficient of cos(j phi) in f is 1 / (1 + S), not 1: it errs too")(
+    lambda shares: _error(shares, target=0)
+)
 
-@lattice_error.wrong("the error must be one number")
-def _(shares):
-    return (np.sum(shares) ** 2 + shares**2) / (2 * (1 + np.sum(shares)) ** 2)
+lattice_error.mistake("the mean square of a cosine is one half")(lambda shares: _error(shares, target=1, aliases=1))
 
+lattice_error.mistake("the target is a cosine too: its part of the error has mean square one half as well")(
+    lambda shares: _error(shares, target=1)
+)
 
-@lattice_error.wrong("the target is a cosine too")
-def _(shares):
-    total = np.sum(shares)
-    return (total**2 + np.sum(shares**2) / 2) / (1 + total) ** 2
+lattice_error.mistake("f is divided by 1 + S, so that it is right at the data")(lambda shares: _error(shares, power=0))
 
-
-@lattice_error.wrong("not the mean of (f - f*)^2")
-def _(shares):  # not squared
-    total = np.sum(shares)
-    return (total**2 + np.sum(shares**2)) / (2 * (1 + total))
-
-
-@lattice_error.unusual
-def _(shares):
-    angle = 2 * np.pi * np.arange(64) / 64
-    waves = np.cos(np.outer(angle, np.arange(2, len(shares) + 2)))
-    f = (np.cos(angle) + waves @ shares) / (1 + np.sum(shares))
-    return np.mean((f - np.cos(angle)) ** 2)
-
+lattice_error.mistake("the mean is that of (f - f*)^2: the divisor 1 + S is squared as well")(
+    lambda shares: _error(shares, power=1)
+)
 
 # ---- a certificate from any numbers ----
 
 
+def _data(rng):
+    for n, d, directions in (9, 3, 40), (6, 2, 15), (8, 4, 30):
+        x, theta = rng.normal(size=(n, d)), rng.normal(size=(directions, d))
+        ridges, multipliers = np.abs(x @ theta.T), rng.normal(size=n)
+        y = ridges @ rng.normal(size=directions) + x @ rng.normal(size=d)
+        yield ridges, x, y, multipliers
+        yield ridges, x, y, -multipliers
+
+
 @exercise(
     minutes=20,
+    inputs=_data,
     hint=r"Two conditions: $x^\top\lambda=0$ (subtract from $\lambda$ its projection onto the columns of $x$) and "
     r"$|\eta|\le1$ (divide).",
     worked=r"The bound needs $x^\top\lambda=0$, since the linear part $b$ is free and would otherwise contribute "
@@ -303,76 +163,26 @@ def lower_bound(ridges, x, y, multipliers):
     return abs(multipliers @ y) / np.abs(ridges.T @ multipliers).max()
 
 
-@lower_bound.checker
-def _(answer):
-    x, theta, weights, linear, multipliers = _draw((9, 3), (40, 3), 40, 3, 9)
-    ridges = np.abs(x @ theta.T)
-    y = ridges @ weights + x @ linear
-    free = multipliers - x @ np.linalg.lstsq(x, multipliers, rcond=None)[0]
-    right = abs(free @ y) / np.abs(ridges.T @ free).max()
-    value = answer(ridges, x, y, multipliers)
-    expect(
-        np.ndim(value) == 0,
-        f"the bound must be one number, got shape {np.shape(value)}",
-    )
-    no_projection = abs(multipliers @ y) / np.abs(ridges.T @ multipliers).max()
-    expect(
-        not _close(value, no_projection),
-        "the linear part is free, so the multipliers must satisfy x^T lambda = 0 first",
-    )
-    expect(
-        not _close(value, abs(free @ y)),
-        "eta exceeds one: divide by its largest absolute value",
-    )
-    expect(
-        not _close(value, abs(free @ y) / (ridges.T @ free).max()),
-        "eta may also fall below minus one: take absolute values before the maximum",
-    )
-    expect(_close(value, right), "not |lambda . y| of the feasible multipliers")
-    flipped = answer(ridges, x, y, -multipliers)
-    expect(
-        _close(flipped, right),
-        "the sign of the multipliers is free: with lambda also -lambda is feasible",
-    )
+def _free(x, multipliers):
+    return multipliers - x @ np.linalg.solve(x.T @ x, x.T @ multipliers)
 
 
-@lower_bound.wrong("the linear part is free")
-def _(ridges, x, y, multipliers):
-    return abs(multipliers @ y) / np.abs(ridges.T @ multipliers).max()
+lower_bound.mistake("the linear part is free, so the multipliers must satisfy x^T lambda = 0 first")(
+    lambda ridges, x, y, multipliers: abs(multipliers @ y) / np.abs(ridges.T @ multipliers).max()
+)
 
+lower_bound.mistake("eta exceeds one: divide by its largest absolute value")(
+    lambda ridges, x, y, multipliers: abs(_free(x, multipliers) @ y)
+)
 
-@lower_bound.wrong("divide by its largest absolute value")
-def _(ridges, x, y, multipliers):
-    return abs((multipliers - x @ np.linalg.solve(x.T @ x, x.T @ multipliers)) @ y)
+lower_bound.mistake("eta may also fall below minus one: take absolute values before the maximum")(
+    lambda ridges, x, y, multipliers: abs(_free(x, multipliers) @ y) / (ridges.T @ _free(x, multipliers)).max()
+)
 
+lower_bound.mistake("each eta may reach one: divide by the largest absolute value, not by another norm")(
+    lambda ridges, x, y, multipliers: abs(_free(x, multipliers) @ y) / np.linalg.norm(ridges.T @ _free(x, multipliers))
+)
 
-@lower_bound.wrong("the bound must be one number")
-def _(ridges, x, y, multipliers):  # divided direction by direction
-    free = multipliers - x @ np.linalg.lstsq(x, multipliers, rcond=None)[0]
-    return abs(free @ y) / np.abs(ridges.T @ free)
-
-
-@lower_bound.wrong("take absolute values before the maximum")
-def _(ridges, x, y, multipliers):
-    free = multipliers - x @ np.linalg.lstsq(x, multipliers, rcond=None)[0]
-    return abs(free @ y) / (ridges.T @ free).max()
-
-
-@lower_bound.wrong("of the feasible multipliers")
-def _(ridges, x, y, multipliers):  # divided by a norm that is too large
-    free = multipliers - x @ np.linalg.lstsq(x, multipliers, rcond=None)[0]
-    return abs(free @ y) / np.linalg.norm(ridges.T @ free)
-
-
-@lower_bound.wrong("the sign of the multipliers is free")
-def _(ridges, x, y, multipliers):
-    free = multipliers - x @ np.linalg.lstsq(x, multipliers, rcond=None)[0]
-    return (free @ y) / np.abs(ridges.T @ free).max()
-
-
-@lower_bound.unusual
-def _(ridges, x, y, multipliers):
-    basis = np.linalg.qr(x)[0]
-    free = multipliers - basis @ (basis.T @ multipliers)
-    free = free / np.max(np.abs(free @ ridges))
-    return max(free @ y, -free @ y)
+lower_bound.mistake("the sign of the multipliers is free: with lambda also -lambda is feasible")(
+    lambda ridges, x, y, multipliers: _free(x, multipliers) @ y / np.abs(ridges.T @ _free(x, multipliers)).max()
+)

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from sklearn.datasets import fetch_openml, load_digits, load_sample_images
 
-from afp_utils.core.refuse import checked, finite
+from afp_utils.core.refuse import FINITE, POSITIVE, checked, inside, require
 
 
 @checked
@@ -31,7 +31,11 @@ class Images:
 
 @checked
 def digits() -> Images:
-    """1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn: even (1) against odd (-1)."""
+    """1,797 handwritten digits of 8 x 8 pixels, bundled with scikit-learn: even (1) against odd (-1).
+
+    >>> digits().squares.shape
+    (1797, 8, 8)
+    """
     rows, numbers = load_digits(return_X_y=True)
     return Images(standardised(rows), _parity(numbers))
 
@@ -46,20 +50,13 @@ def photo_patches(side: int = 16) -> Images:
     Raises `ValueError` for a side below 2 or larger than the photographs.
     """
     photos = [photo.mean(axis=2) for photo in load_sample_images().images]
-    largest = min(min(photo.shape) for photo in photos)
-    if not 2 <= side <= largest:
-        raise ValueError(f"side must be between 2 and {largest}, got {side}")
-    patches, labels = [], []
-    for label, photo in zip((-1.0, 1.0), photos):
-        down, across = (length // side for length in photo.shape)
-        cut = photo[: down * side, : across * side].reshape(down, side, across, side).swapaxes(1, 2)
-        patches.append(cut.reshape(down * across, side**2))
-        labels.append(np.full(down * across, label))
-    rows, sign = np.concatenate(patches), np.concatenate(labels)
-    rows = rows - rows.mean(axis=1, keepdims=True)
+    require(inside(2, min(min(photo.shape) for photo in photos)), side=side)
+    patches = [_patches(photo, side) for photo in photos]
+    labels = np.repeat([-1.0, 1.0], [len(cut) for cut in patches])
+    rows = np.concatenate(patches)
     varied = np.linalg.norm(rows, axis=1) > 1e-6  # a flat patch has no direction
     rows = rows[varied] / np.linalg.norm(rows[varied], axis=1, keepdims=True)
-    return Images(standardised(rows), sign[varied])
+    return Images(standardised(rows), labels[varied])
 
 
 @checked
@@ -72,27 +69,29 @@ def openml_images(name: str, n: int, *, rng: np.random.Generator, fetch: Callabl
     """
     found = fetch(name, version=1, as_frame=False)
     rows, classes = np.asarray(found.data, dtype=float), np.asarray(found.target).astype(int)
-    finite(data=rows)
+    require(FINITE, data=rows)
+    require(inside(1, len(rows)), n=n)
     if round(rows.shape[1] ** 0.5) ** 2 != rows.shape[1]:
         raise ValueError(f"name must be a set of square grey images, got rows of {rows.shape[1]} values in {name}")
-    if not 1 <= n <= len(rows):
-        raise ValueError(f"n must be between 1 and the {len(rows)} images of {name}, got {n}")
     chosen = rng.choice(len(rows), n, replace=False)
     return Images(standardised(rows[chosen]), _parity(classes[chosen]))
 
 
 @checked
-def standardised(rows: Float[Array, "n pixels"]) -> Float[Array, "n pixels"]:
-    """The rows with the mean row subtracted, scaled to length one.
-
-    Raises `ValueError` for values that are not finite, or for a row that equals the mean.
-    """
-    finite(rows=rows)
+def standardised(rows: Annotated[Float[Array, "n pixels"], FINITE]) -> Float[Array, "n pixels"]:
+    """The rows with the mean row subtracted, scaled to length one. Raises `ValueError` for a row that equals the mean."""
     centred = rows - rows.mean(axis=0)
     length = np.linalg.norm(centred, axis=1, keepdims=True)
-    if not np.all(length > 0):
-        raise ValueError(f"rows must differ from their mean, got one that does not at index {int(np.argmin(length))}")
+    require(POSITIVE, **{"distance of rows from their mean": length[:, 0]})
     return centred / length
+
+
+def _patches(photo: Array, side: int) -> Array:
+    """Centred square blocks in the order of reading, as rows; what is left over at the lower and right edge is dropped."""
+    down, across = (length // side for length in photo.shape)
+    cut = photo[: down * side, : across * side].reshape(down, side, across, side).swapaxes(1, 2)
+    rows = cut.reshape(down * across, side**2)
+    return rows - rows.mean(axis=1, keepdims=True)
 
 
 def _parity(classes: Array) -> Array:

@@ -1,12 +1,12 @@
 """Lazy and sparse regression on the unit sphere: points, arc-cosine kernels, their interpolants, predicted exponents.
 
 The network is one hidden layer of ReLU neurons without bias. Trained lazily it is regression with one of two kernels,
-here written out; with few active directions it is the sparse interpolant of `sphere.sparse`. Targets are in
-`targets`, harmonic analysis in `harmonics`.
+here written out; with few active directions it is the interpolant of `sparse`.
 """
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, ClassVar
 
 import numpy as np
 from jaxtyping import Float
@@ -17,24 +17,19 @@ from scipy.spatial.distance import cdist
 from scipy.special import exprel
 
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
+from afp_utils.core.refuse import FINITE, POSITIVE, SOME, NonNegative, Times, checked
+from afp_utils.sphere.harmonics import Dimension, Natural, Smoothness
 
-SATURATION = {"random features": 2, "tangent": 2, "sparse": 1}
-"""How often the dimension of the sphere enters the exponent of a very smooth target."""
-EXTRA = {"random features": 6, "tangent": 2, "sparse": 3}
-"""What the smoothness of kernel or neuron adds to it."""
+SATURATION = {"random features": (2, 6), "tangent": (2, 2), "sparse": (1, 3)}
+"""How often the dimension of the sphere enters the exponent of a very smooth target, and what kernel or neuron adds."""
 
-PIVOT = 1e-15
-"""Smallest pivot of a kernel matrix that is not rounding."""
-SAME = 1e-12
-"""Angle in rad up to which two directions are one."""
+Points = Annotated[Float[Array, "n d"], SOME, FINITE]
+Values = Annotated[Float[Array, " n"], FINITE]
 
 
 @checked
-def uniform_points(n: int, dimension: int, *, rng: np.random.Generator) -> Float[Array, "{n} {dimension}"]:
-    """Independent uniform points on the unit sphere of R^d. Raises `ValueError` for n below 0 or a dimension below 2."""
-    if n < 0 or dimension < 2:
-        raise ValueError(f"n must be at least 0 and dimension at least 2, got {n} and {dimension}")
+def uniform_points(n: Natural, dimension: Dimension, *, rng: np.random.Generator) -> Float[Array, "{n} {dimension}"]:
+    """Independent uniform points on the unit sphere of R^d."""
     x = rng.normal(size=(n, dimension))
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 
@@ -61,47 +56,41 @@ def tangent_kernel(x: Float[Array, "n d"], z: Float[Array, "m d"]) -> Float[Arra
     return scale * (np.sin(phi) + 2 * (np.pi - phi) * np.cos(phi)) / np.pi
 
 
+@checked
 @dataclass(frozen=True)
 class KernelMachine:
     """f(x) = sum_j coefficients_j K(x, points_j); its two kinds below give the kernel K and its gradient in x."""
 
     points: Float[Array, "n d"]
     coefficients: Float[Array, " n"]
+    kernel: ClassVar["staticmethod[[Array, Array], Array]"]
+    slopes: ClassVar["staticmethod[[Array], tuple[Array, Array]]"]
+    """Parts of the gradient of K(x, z) in x, along z and along |z| x / |x|, at the angle phi between x and z."""
 
     @classmethod
     @checked
-    def interpolate(cls, x: Float[Array, "n d"], y: Float[Array, " n"], ridge: float = 0.0) -> "KernelMachine":
+    def interpolate(cls, x: Points, y: Values, ridge: NonNegative = 0.0) -> "KernelMachine":
         """The function of least kernel norm through the data: (K + ridge) coefficients = y, by Cholesky.
 
-        Raises `ValueError` for values that are not finite, a negative ridge, or a matrix that is singular in double
-        precision, which it is when two points are the same or have the same direction.
+        Raises `ValueError` for a matrix that is singular to rounding, as it is for two points of the same direction.
         """
-        finite(x=x, y=y)
-        nonnegative(ridge=ridge)
         matrix = cls.kernel(x, x) + ridge * np.eye(len(x))
         one, two, angle = _closest(x)
         try:
             factor = cho_factor(matrix, lower=True)
-            singular = np.diag(factor[0]).min(initial=np.inf) ** 2 < PIVOT or (ridge == 0 and angle < SAME)
+            # rounding may let a singular matrix pass: tiny pivots tell, and equal directions (in rad)
+            singular = np.diag(factor[0]).min() ** 2 < 1e-15 or (ridge == 0 and angle < 1e-12)
         except LinAlgError:
             singular = True
         if singular:
-            raise ValueError(
-                "x must hold distinct directions, so that the kernel matrix is not singular in double precision; "
-                f"the closest are points {one} and {two}, {angle:.3g} rad apart"
-            )
+            found = f"points {one} and {two} {angle:.3g} rad apart"
+            raise ValueError(f"x must hold distinct directions and no zero for a regular kernel matrix, got {found}")
         return cls(x, cho_solve(factor, y))
 
     @classmethod
     @checked
-    def flow(cls, x: Float[Array, "n d"], y: Float[Array, " n"], times: Float[Array, " time"]) -> Trajectory:
-        """Gradient flow of half the mean squared error: coefficients K^(-1) (1 - exp(-K t / n)) y; risk on the data.
-
-        Raises `ValueError` for values that are not finite or times that are negative or unsorted.
-        """
-        finite(x=x, y=y)
-        increasing(times=times)
-        nonnegative(times=times)
+    def flow(cls, x: Points, y: Values, times: Times) -> Trajectory:
+        """Gradient flow of half the mean squared error: coefficients K^(-1) (1 - exp(-K t / n)) y; risk on the data."""
         levels, vectors = eigh(cls.kernel(x, x))
         projected = vectors.T @ y
         # (1 - exp(-level t / n)) / level, which is t / n where the level is zero to rounding
@@ -109,16 +98,6 @@ class KernelMachine:
         gains = exprel(-rates) * times[:, None] / len(x)
         risk = np.mean((np.exp(-rates) * projected) ** 2, axis=1)
         return Trajectory(times, risk, tuple(cls(x, vectors @ (gain * projected)) for gain in gains))
-
-    @staticmethod
-    def kernel(x: Array, z: Array) -> Array:
-        """K at all pairs of points."""
-        raise NotImplementedError
-
-    @staticmethod
-    def slopes(phi: Array) -> tuple[Array, Array]:
-        """Parts of the gradient of K(x, z) in x, along z and along |z| x / |x|, at the angle phi between x and z."""
-        raise NotImplementedError
 
     @checked
     def predict(self, x: Float[Array, "p d"]) -> Float[Array, " p"]:
@@ -140,28 +119,29 @@ class KernelMachine:
         return self.kernel(x, x)
 
 
-@checked
-@dataclass(frozen=True)
 class RandomFeatureMachine(KernelMachine):
-    """Only the readout of a wide network is trained."""
+    """Only the readout of a wide network is trained.
 
-    @staticmethod
-    def kernel(x: Array, z: Array) -> Array:
-        return random_feature_kernel(x, z)
+    >>> fit = RandomFeatureMachine.interpolate([[1, 0], [0, 1], [-1, 0]], [2, -1, 1])
+    >>> fit.predict([[1, 0], [0, 3]]).round(3)  # homogeneous: three times the value at (0, 1)
+    array([ 2., -3.])
+    """
+
+    kernel = staticmethod(random_feature_kernel)
 
     @staticmethod
     def slopes(phi: Array) -> tuple[Array, Array]:
         return (np.pi - phi) / np.pi, np.sin(phi) / np.pi
 
 
-@checked
-@dataclass(frozen=True)
 class TangentMachine(KernelMachine):
-    """All weights of a wide network are trained, lazily."""
+    """All weights of a wide network are trained, lazily.
 
-    @staticmethod
-    def kernel(x: Array, z: Array) -> Array:
-        return tangent_kernel(x, z)
+    >>> TangentMachine.flow([[1, 0], [0, 1]], [1, 1], times=[0, 1, 10]).risk.round(3)
+    array([1.   , 0.098, 0.   ])
+    """
+
+    kernel = staticmethod(tangent_kernel)
 
     @staticmethod
     def slopes(phi: Array) -> tuple[Array, Array]:
@@ -172,7 +152,7 @@ class TangentMachine(KernelMachine):
 
 
 @checked
-def predicted_exponent(regime: str, dimension: int, smoothness: float) -> float:
+def predicted_exponent(regime: str, dimension: Dimension, smoothness: Smoothness) -> float:
     """beta in mean squared error ~ n^(-beta) for a target of smoothness nu on the unit sphere of R^d, without noise:
 
         random features   min(2 nu, 2 (d-1) + 6) / (d-1)
@@ -181,32 +161,34 @@ def predicted_exponent(regime: str, dimension: int, smoothness: float) -> float:
 
     (recalled from petrini2022learning, derived again in this book). `math.inf` is a smoothness: the saturated value.
 
-    Raises `ValueError` for another regime, a dimension below 2 or a smoothness that is not positive.
+    >>> [predicted_exponent(regime, 3, 3.5) for regime in SATURATION]
+    [3.5, 3.0, 2.5]
+
+    Raises `ValueError` for another regime.
     """
     if regime not in SATURATION:
         raise ValueError(f"regime must be one of {list(SATURATION)}, got {regime!r}")
-    if dimension < 2:
-        raise ValueError(f"dimension must be at least 2, got {dimension}")
-    if not smoothness > 0:
-        raise ValueError(f"smoothness must be positive, got {smoothness}")
-    surface = dimension - 1
-    return min(2 * smoothness, SATURATION[regime] * surface + EXTRA[regime]) / surface
+    surface, (times, extra) = dimension - 1, SATURATION[regime]
+    return min(2 * smoothness, times * surface + extra) / surface
 
 
 @checked
-def fitted_exponent(sizes: Float[Array, " size"], errors: Float[Array, "run size"]) -> tuple[float, float]:
+def fitted_exponent(
+    sizes: Annotated[Float[Array, " size"], POSITIVE], errors: Annotated[Float[Array, "run size"], POSITIVE]
+) -> tuple[float, float]:
     """beta of error ~ n^(-beta), fitted on logarithms in each run: mean over runs, and its standard error.
 
     Runs, not points, are the independent unit: the points of a run share their data. So there is no error from one run.
 
-    Raises `ValueError` for fewer than two sizes or two runs, or values that are not positive.
+    >>> np.round(fitted_exponent([1, 10, 100], [[5, 0.5, 0.05], [8, 0.08, 0.0008]]), 3)
+    array([1.5, 0.5])
+
+    Raises `ValueError` for fewer than two sizes or two runs.
     """
-    positive(sizes=sizes, errors=errors)
-    runs, count = errors.shape
-    if runs < 2 or count < 2:
-        raise ValueError(f"errors must have at least 2 runs and 2 sizes, got {runs} and {count}")
+    if min(errors.shape) < 2:
+        raise ValueError(f"errors must have at least 2 runs and 2 sizes, got shape {errors.shape}")
     slopes = -np.polyfit(np.log(sizes), np.log(errors).T, 1)[0]
-    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(runs))
+    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(errors)))
 
 
 def _lengths_and_angles(x: Array, z: Array) -> tuple[Array, Array]:
@@ -225,8 +207,6 @@ def _unit(x: Array) -> Array:
 
 def _closest(x: Array) -> tuple[int, int, float]:
     """The two points with the smallest angle between them, and that angle."""
-    if len(x) < 2:
-        return 0, 0, np.inf
     distance, neighbour = KDTree(_unit(x)).query(_unit(x), k=2)
     one = int(np.argmin(distance[:, 1]))
     two = int(neighbour[one, 1] if neighbour[one, 1] != one else neighbour[one, 0])

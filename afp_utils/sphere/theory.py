@@ -4,6 +4,7 @@ A spectrum lists eigenvalues by degree k, each counted N_k times (`harmonics.mul
 """
 
 import math
+from typing import Annotated
 
 import numpy as np
 from jaxtyping import Float
@@ -11,41 +12,34 @@ from numpy import ndarray as Array
 from scipy.optimize import brentq
 from scipy.special import comb
 
-from afp_utils.core.refuse import checked, nonnegative
-from afp_utils.sphere.harmonics import multiplicity, ridge_coefficients
+from afp_utils.core.refuse import NONNEGATIVE, Count, checked, inside, require
+from afp_utils.sphere.harmonics import Coefficients, Dimension, Natural, ridge_coefficients
+
+Spectrum = Annotated[Float[Array, " degrees"], NONNEGATIVE]
 
 
 @checked
-def neuron_spectrum(dimension: int, degree: int) -> Float[Array, " degrees"]:
-    """phi_0..phi_degree of one neuron relu(t) = (t + |t|) / 2.
-
-    Raises `ValueError` for a degree below 1 or a dimension below 2.
-    """
-    if degree < 1:
-        raise ValueError(f"degree must be at least 1, got {degree}")
+def neuron_spectrum(dimension: Dimension, degree: Count) -> Coefficients:
+    """phi_0..phi_degree of one neuron relu(t) = (t + |t|) / 2."""
     found = ridge_coefficients(1.0, dimension, degree) / 2
     found[1] = 1 / (2 * dimension)
     return found
 
 
 @checked
-def random_feature_spectrum(dimension: int, degree: int) -> Float[Array, " degrees"]:
-    """Eigenvalues of `sphere.random_feature_kernel`: 2 d phi_k^2.
-
-    Raises `ValueError` for a degree below 1 or a dimension below 2.
-    """
+def random_feature_spectrum(dimension: Dimension, degree: Count) -> Coefficients:
+    """Eigenvalues of `kernels.random_feature_kernel`: 2 d phi_k^2."""
     return 2 * dimension * neuron_spectrum(dimension, degree) ** 2
 
 
 @checked
-def tangent_spectrum(dimension: int, degree: int) -> Float[Array, " degrees"]:
-    """Eigenvalues of `sphere.tangent_kernel`: those of random features, and those of t kappa_0(t).
+def tangent_spectrum(dimension: Dimension, degree: Count) -> Coefficients:
+    """Eigenvalues of `kernels.tangent_kernel`: those of random features, and those of t kappa_0(t).
 
     kappa_0 is twice the mean of two steps (1 + sign t) / 2 and has the eigenvalues 2 step_k^2; a factor t moves
     k / (2k + d - 2) of a degree down by one and the rest up.
-
-    Raises `ValueError` for a degree below 1 or a dimension below 2.
     """
+    # one degree more than asked for, since the factor t brings it down
     counts = multiplicities(dimension, degree + 1)
     step = ridge_coefficients(0.0, dimension, degree + 1, odd=True) / 2
     step[0] = 0.5
@@ -57,20 +51,14 @@ def tangent_spectrum(dimension: int, degree: int) -> Float[Array, " degrees"]:
 
 
 @checked
-def multiplicities(dimension: int, degree: int) -> Float[Array, " degrees"]:
-    """N_0..N_degree of `harmonics.multiplicity`, as floating-point numbers.
-
-    Raises `ValueError` for a negative degree or a dimension below 2.
-    """
-    multiplicity(degree, dimension)  # refuses what has no meaning
+def multiplicities(dimension: Dimension, degree: Natural) -> Coefficients:
+    """N_0..N_degree of `harmonics.multiplicity`, as floating-point numbers."""
     k = np.arange(1, degree + 1)
     return np.append(1.0, (2 * k + dimension - 2) / k * comb(k + dimension - 3, dimension - 2))
 
 
 @checked
-def two_tails(
-    shape: Float[Array, " degrees"], target: Float[Array, " degrees"], dimension: int, cutoff: int
-) -> tuple[float, float]:
+def two_tails(shape: Coefficients, target: Spectrum, dimension: Dimension, cutoff: int) -> tuple[float, float]:
     """What an interpolant misses and what it invents, if it knows its target up to the degree `cutoff` and no further.
 
     It is a filter applied to points, with the coefficients `shape` of the filter; the target has the variances `target`.
@@ -78,11 +66,9 @@ def two_tails(
     they need to reproduce the target below: W n = sum_{k<=cutoff} N_k target_k / shape_k^2 with n the number of functions
     there, over the degrees where both are not zero. (Recalled from petrini2022learning; a heuristic, not a bound.)
 
-    Raises `ValueError` for a cutoff outside 1..degrees - 2, a dimension below 2 or spectra of which one is negative.
+    Raises `ValueError` for a cutoff outside 1..degrees - 2.
     """
-    nonnegative(target=target)
-    if not 1 <= cutoff <= len(target) - 2:
-        raise ValueError(f"cutoff must be between 1 and {len(target) - 2}, got {cutoff}")
+    require(inside(1, len(target) - 2), cutoff=cutoff)
     counts = multiplicities(dimension, len(target) - 1)
     low, seen = slice(0, cutoff + 1), (shape != 0) & (target > 0)
     asked = np.divide(target, shape**2, out=np.zeros(len(target)), where=seen)
@@ -92,18 +78,18 @@ def two_tails(
 
 
 @checked
-def kernel_error(
-    eigenvalues: Float[Array, " degrees"], target: Float[Array, " degrees"], dimension: int, n: int
-) -> float:
+def kernel_error(eigenvalues: Spectrum, target: Spectrum, dimension: Dimension, n: int) -> float:
     """Mean squared error of the interpolant of n random points, in the average over points, to leading order.
 
     With the level e that solves sum_k N_k L_k = n, L_k = eigenvalue_k / (eigenvalue_k + e): the error is
     sum_k N_k (1 - L_k)^2 target_k / (1 - sum_k N_k L_k^2 / n) (bordelon2020spectrum; the form is that of simon2023eigenlearning).
     Truncated spectra must reach far beyond the n-th function.
 
-    Raises `ValueError` for spectra with negative entries, n below 1, or fewer than 2 n functions of positive eigenvalue.
+    >>> round(kernel_error([1, 0, 1], [0.5, 0, 0.25], 2, 1), 3)  # one of three functions
+    0.667
+
+    Raises `ValueError` for n below 1, or fewer than 2 n functions of positive eigenvalue.
     """
-    nonnegative(eigenvalues=eigenvalues, target=target)
     counts = multiplicities(dimension, len(target) - 1)
     known = float(np.sum(counts * (eigenvalues > 0)))
     if not 1 <= n <= known / 2:
@@ -112,6 +98,7 @@ def kernel_error(
     def learned(log_level: float) -> Array:
         return eigenvalues / (eigenvalues + math.exp(log_level))
 
+    # the level spans many orders of magnitude, so its logarithm is sought; at most n functions are learned at the top
     top = math.log(eigenvalues.max()) + math.log(known)
     level = brentq(lambda log_level: float(np.sum(counts * learned(log_level))) - n, top - 200, top, xtol=1e-12)
     share = learned(level)

@@ -199,7 +199,7 @@ def test_sources_are_named_by_authors_and_year():
     assert (named["li2025supporting"], named["li2025diagonal"]) == ("Li & Lin (2025a)", "Li & Lin (2025b)")
     assert named["reiss2008asymptotic"] == "Reiß (2008)"
     assert named["petrini2022learning"] == "Petrini et al. (2022)"
-    text = (Path(claims.__file__).parent / "registry" / "references.bib").read_text(encoding="utf-8")
+    text = (Path(claims.__file__).parent / "references.bib").read_text(encoding="utf-8")
     assert list(named) == re.findall(r"^@\w+\{(\w+),", text, re.MULTILINE)
 
 
@@ -213,26 +213,34 @@ def test_the_registry_is_well_formed():
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("near = 0.25", "near =", "small.toml must be TOML"),
-        ("near = 0.25", 'near = "4"', "small.toml: claim small: near must be a number or a list of them, got '4'"),
-        ("within = 0.01", "", "small.toml: claim small: an expectation must be near + within"),
+        ("near = 0.25", "near =", "claims-small.toml must be TOML"),
+        (
+            "near = 0.25",
+            'near = "4"',
+            "claims-small.toml: claim small: near must be a number or a list of them, got '4'",
+        ),
+        ("within = 0.01", "", "claims-small.toml: claim small: an expectation must be near + within"),
         (
             "within = 0.01",
             "within = [0.1, 0.2]",
-            "small.toml: claim small: within must be one tolerance or one for each",
+            "claims-small.toml: claim small: within must be one tolerance or one for each",
         ),
-        ("within = 0.01", "within = -1", "small.toml: claim small: within must be one tolerance or one for each"),
-        ("because", "reasons", "small.toml: claim small: reasons must be one of"),
-        ('because = "rounding"', "", "small.toml: claim small: because must be given"),
-        ('"rounding"', "3", "small.toml: claim small: because must be text, got 3"),
-        ('"identity"', '"hope"', "small.toml: claim small: kind must be one of"),
-        ('"derived"', '"derived"\nsays = 3', "small.toml: claim small: says must be a table of"),
-        ("[small]", "small = 1\n[other]", "small.toml: claim small: must be a table, got 1"),
+        (
+            "within = 0.01",
+            "within = -1",
+            "claims-small.toml: claim small: within must be one tolerance or one for each",
+        ),
+        ("because", "reasons", "claims-small.toml: claim small: reasons must be one of"),
+        ('because = "rounding"', "", "claims-small.toml: claim small: because must be given"),
+        ('"rounding"', "3", "claims-small.toml: claim small: because must be text, got 3"),
+        ('"identity"', '"hope"', "claims-small.toml: claim small: kind must be one of"),
+        ('"derived"', '"derived"\nsays = 3', "claims-small.toml: claim small: says must be a table of"),
+        ("[small]", "small = 1\n[other]", "claims-small.toml: claim small: must be a table, got 1"),
     ],
 )
 def test_a_fault_of_the_registry_names_file_claim_and_key(monkeypatch, tmp_path, old, new, said):
-    (tmp_path / "registry").mkdir()
-    file = tmp_path / "registry" / "small.toml"
+    (tmp_path / "room").mkdir()
+    file = tmp_path / "room" / "claims-small.toml"
     file.write_text(ENTRY)
     monkeypatch.setattr(claims, "files", lambda _: tmp_path)
     monkeypatch.setattr(claims, "sources", dict)

@@ -158,6 +158,19 @@ def test_altered_text_or_name_of_a_number_fails(settled: Callable[..., bool]) ->
     assert not settled(number("0.5"), number("0.5", name="y"))
 
 
+def test_on_other_versions_the_claim_itself_says_how_far_a_value_may_move(
+    settled: Callable[..., bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not settled(claim("near", 2.05), claim("near", 1.98))
+    assert not settled(number("0.334"), number("0.331"))
+    monkeypatch.setattr(compare, "SHARE", 1.0)
+    monkeypatch.setattr(compare, "UNITS", 5)
+    assert settled(claim("near", 2.05), claim("near", 1.98))
+    assert not settled(claim("near", 2.09), claim("near", 1.91))  # both hold, and are further apart than the tolerance
+    assert settled(number("0.334"), number("0.331"))
+    assert not settled(number("0.334"), number("0.328"))
+
+
 def test_other_outputs_are_left_to_nbval() -> None:
     fresh = [{"data": {"text/plain": "0.334"}}, {"name": "stdout", "text": "1"}, claim("near", 2.0)]
     assert compare.settle(fresh, [{"data": {"text/plain": "0.333"}}]) == fresh

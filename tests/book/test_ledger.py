@@ -152,7 +152,7 @@ def test_the_map_has_a_dot_for_each_claim_with_what_it_rests_on(family):
     ],
 )
 def test_an_answer_must_fit_the_verdicts(toy, monkeypatch, change, message):
-    known = claims.registry() | {"toy-no": claim(id="toy-no", holds="no", says=SAYS, reason="x", rival="")}
+    known = dict(claims.registry()) | {"toy-no": claim(id="toy-no", holds="no", says=SAYS, reason="x", rival="")}
     monkeypatch.setattr(claims, "registry", lambda: known)
     row = {"paper": "xu2025three", "text": "It is one.", "claims": ["toy-slope"], "answer": "yes"}
     tables = {"assertion": [row], "result": []}

@@ -108,11 +108,10 @@ def test_tangent_is_the_kernel_of_parameter_gradients_on_the_manifold():
     rows = []
     for value in out:
         *gb, gw = torch.autograd.grad(value, [*coefficients, w], retain_graph=True)
-        gw = gw.numpy()
-        inner = one.directions.T @ gw
-        rows.append(np.concatenate([*[g.numpy() for g in gb], (gw - one.directions @ (inner + inner.T) / 2).ravel()]))
-    rows = np.array(rows)
-    np.testing.assert_allclose(one.tangent(x), rows @ rows.T, rtol=1e-10, atol=1e-10)
+        inner = one.directions.T @ gw.numpy()
+        turn = gw.numpy() - one.directions @ (inner + inner.T) / 2
+        rows.append(np.concatenate([*[g.numpy() for g in gb], turn.ravel()]))
+    np.testing.assert_allclose(one.tangent(x), np.array(rows) @ np.array(rows).T, rtol=1e-10, atol=1e-10)
 
 
 def test_gram_is_the_kernel_of_the_coefficients_alone():
@@ -146,7 +145,7 @@ def test_velocity_descends_the_population_risk_along_its_gradient():
     one = model(seed=9, p=p, k=k)
     b = [torch.tensor(part, requires_grad=True) for part in one.coefficients]
     w = torch.tensor(one.directions, requires_grad=True)
-    risk = sum(float(np.sum(tensor**2)) for tensor in link)
+    risk = torch.tensor(sum(np.sum(tensor**2) for tensor in link))
     letters, slots = "abc", "xyz"
     for r in range(4):
         factors = ",".join(f"{letters[i]}{slots[i]}" for i in range(r))

@@ -79,7 +79,7 @@ def test_hit_rates_of_one_point_by_hand():
 
 def test_bad_input_is_refused():
     rng = np.random.default_rng(0)
-    with pytest.raises(ValueError, match="each must be from 0 to rare"):
+    with pytest.raises(ValueError, match=r"each must be in \[0, 3\], got 4"):
         planted_owners(2, 1, 3, 4, rng)
     owners, carried = np.ones((1, 3), dtype=bool), rng.random((20, 3)) < 0.5
     with pytest.raises(ValueError, match="width must be at least"):
@@ -94,7 +94,13 @@ def test_bad_input_is_refused():
         PlantedClasses(1.5, 8, 20, 2, 1, 0.1)
     with pytest.raises(ValueError, match="rare must be even"):
         PlantedClasses(0.5, 8, 21, 2, 1, 0.1)
-    with pytest.raises(ValueError, match="dominant must be even and hold 5 features"):
+    with pytest.raises(ValueError, match=r"per_dominant must be in \[1, 4\], got 5"):
         PlantedClasses(0.5, 8, 20, 5, 1, 0.1)
     with pytest.raises(ValueError, match="n must be at least 1"):
         LAW.draw(0, rng)
+    with pytest.raises(ValueError, match=r"y must be in \[0, 1\], got 2 at index 1"):
+        LAW.points(np.array([0, 2]), rng)
+    with pytest.raises(ValueError, match="models must be at least 1"):
+        planted_owners(0, 1, 3, 2, rng)
+    with pytest.raises(ValueError, match=r"dominant \+ rare must be at least 1"):
+        planted_owners(2, 0, 0, 0, rng)

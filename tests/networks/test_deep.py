@@ -1,6 +1,7 @@
 """Deep networks against autograd, hand-made cases, identities that hold at any weights, and the exact linear case."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +41,7 @@ def by_autograd(net):
 
 def hidden(net, x, layer):
     """Inputs of a layer, by a loop."""
-    phi = {TANH: np.tanh, RELU: lambda a: np.maximum(a, 0), IDENTITY: lambda a: a}[net.activation]
+    phi: Any = {TANH: np.tanh, RELU: lambda a: np.maximum(a, 0), IDENTITY: lambda a: a}[net.activation]
     for weight in net.weights[: layer - 1]:
         x = phi(x @ weight.T)
     return x

@@ -37,7 +37,9 @@ def trained_alone(ensemble, model, x, y, order, recipe, loss):
     net, stream, n = alone(ensemble, model), deepcopy(order[model]), x.shape[1]
     points, target = torch.tensor(x[model]), torch.tensor(y[model])
     if isinstance(recipe, Momentum):
-        moves = torch.optim.SGD(net.parameters(), recipe.rate, recipe.momentum, weight_decay=recipe.decay)
+        moves: torch.optim.Optimizer = torch.optim.SGD(
+            net.parameters(), recipe.rate, recipe.momentum, weight_decay=recipe.decay
+        )
         total = recipe.epochs * -(-n // recipe.batch)
         schedule = torch.optim.lr_scheduler.LambdaLR(moves, lambda i: (1 + np.cos(np.pi * i / total)) / 2)
     else:
@@ -101,7 +103,7 @@ def test_training_keeps_its_arguments_and_the_precision_of_the_data():
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_is_shown_in_a_terminal_alone(terminal, monkeypatch):
     shown = StringIO()
-    shown.isatty = lambda: terminal
+    monkeypatch.setattr(shown, "isatty", lambda: terminal)
     monkeypatch.setattr("sys.stderr", shown)
     x, y = problem()
     fit_labels(start(), x, y, streams(np.random.default_rng(0), 3).order, Momentum(2, 5, 0.1))

@@ -116,8 +116,8 @@ def test_a_small_step_is_that_of_the_gradient():
     w, u = (torch.tensor(value, requires_grad=True) for value in (net.w, net.u))
     output = net.scale * torch.relu(torch.tensor(x) @ w.T) @ u
     (torch.mean((output - torch.tensor(y)) ** 2) / (2 * net.alpha**2)).backward()
-    np.testing.assert_allclose((moved.w - net.w) / step, -w.grad, rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose((moved.u - net.u) / step, -u.grad, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose((net.w - moved.w) / step, w.grad, rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose((net.u - moved.u) / step, u.grad, rtol=1e-5, atol=1e-7)
 
 
 def test_a_lazy_network_follows_the_flow_of_its_tangent_kernel():

@@ -46,9 +46,12 @@ def test_without_held_out_rows_all_updates_are_made():
 def test_held_out_rows_choose_the_update_and_nothing_else(monkeypatch):
     """Neither the mean of the target nor the metric sees them; the rest is fitted on all rows."""
     calls = []
-    monkeypatch.setattr(
-        estimators, "fit", lambda x, y, **rest: calls.append((x, y, rest)) or recursion.fit(x, y, **rest)
-    )
+
+    def noted(x, y, **rest):
+        calls.append((x, y, rest))
+        return recursion.fit(x, y, **rest)
+
+    monkeypatch.setattr(estimators, "fit", noted)
     x, y = sample(60)
     estimators.RFMRegressor(random_state=3, updates=1).fit(x, y + np.arange(60))
     (kept, target, rest), (everything, _, again) = calls
@@ -125,16 +128,14 @@ def test_refusals():
     x, y = sample(30)
     with pytest.raises(ValueError, match=r"validation_fraction must lie in \[0, 1\), got 1.0"):
         estimators.RFMRegressor(validation_fraction=1.0).fit(x, y)
-    with pytest.raises(ValueError, match="ridge must be non-negative and finite, got -1.0"):
+    with pytest.raises(ValueError, match="ridge must be non-negative and finite, got -1"):
         estimators.RFMRegressor(ridge=-1).fit(x, y)
-    with pytest.raises(ValueError, match="updates must be non-negative and finite, got -2"):
+    with pytest.raises(ValueError, match="updates must be at least 0, got -2"):
         estimators.RFMRegressor(updates=-2).fit(x, y)
     with pytest.raises(ValueError, match=r"y must hold at least 2 classes, got 1 class: np.float64\(1.0\)"):
         estimators.RFMClassifier().fit(x, np.ones(30))
-    with pytest.raises(ValueError, match="power must be positive and finite, got 0.0"):
+    with pytest.raises(ValueError, match="power must be positive and finite, got 0"):
         estimators.RFMRegressor(power=0).fit(x, y)
-    with pytest.raises(ValueError, match="device must be one that torch can use .*, got 'abacus'"):
-        estimators.RFMRegressor(device="abacus").fit(x, y)
     with pytest.raises(ValueError, match="Input X contains NaN"):
         estimators.RFMRegressor().fit(x * np.nan, y)
     with pytest.raises(ValueError, match="Input y contains infinity"):
@@ -158,7 +159,6 @@ def test_of_equal_held_out_risks_the_fewest_updates_are_made():
         "centred": False,
         "diagonal": False,
         "normalise": metrics.unit_max,
-        "device": None,
     }
     one, other = (estimators.RFMRegressor(kernel, random_state=0).fit(x, y) for kernel in (None, kernels.Laplace(10.0)))
     np.testing.assert_array_equal(one.predict(x), other.predict(x))

@@ -93,7 +93,7 @@ def test_bandwidth_is_positive(kind, bandwidth):
 
 @pytest.mark.parametrize("exponent", [0.0, -1.0, 2.1, np.nan])
 def test_exponent_is_that_of_a_kernel(exponent):
-    with pytest.raises(ValueError, match=rf"exponent must lie in \(0, 2\], got {exponent}"):
+    with pytest.raises(ValueError, match=rf"exponent must be in \(0, 2\], got {exponent}"):
         kernels.GeneralisedLaplace(1.0, exponent)
 
 
@@ -204,7 +204,7 @@ def test_solver_refuses():
     x, y = points(5, 2), np.ones(5)
     with pytest.raises(ValueError, match="ridge must be non-negative and finite, got -1.0"):
         solve(KERNELS[0], x, y, -1.0)
-    with pytest.raises(ValueError, match="points must hold at least one point"):
+    with pytest.raises(ValueError, match="points must be of at least one point"):
         solve(KERNELS[0], x[:0], y[:0], 1.0)
     with pytest.raises(ValueError, match=r"y must be finite, got nan at index 0"):
         solve(KERNELS[0], x, y * np.nan, 1.0)
@@ -233,14 +233,13 @@ def heavy(seed, d=10):
     return x[:600], y[:600], x[600:], y[600:]
 
 
-@pytest.mark.parametrize("device", [None, "cpu"])
 @pytest.mark.parametrize("sample", [outlying, heavy])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_distant_points_cost_single_precision_nothing(sample, seed, device):
+def test_distant_points_cost_single_precision_nothing(sample, seed):
     x, y, fresh, target = sample(seed)
     recipe = {"kernel": kernels.Laplace(10.0), "ridge": 1e-3, "updates": 3}
     answers = [
-        recursion.fit(x.astype(one), y.astype(one), device=device, **recipe).states[-1].predict(fresh.astype(one))
+        recursion.fit(x.astype(one), y.astype(one), **recipe).states[-1].predict(fresh.astype(one))
         for one in (np.float64, np.float32)
     ]
     double, single = (1 - np.mean((answer - target) ** 2) / target.var() for answer in answers)

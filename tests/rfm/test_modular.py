@@ -142,14 +142,15 @@ def test_random_structure_completes_the_table_and_the_wrong_one_does_not():
         (lambda: modular.table(4, DIVIDE), "p must be prime, got 4"),
         (lambda: modular.table(1, ADD), "p must be at least 2, got 1"),
         (lambda: modular.table(-7, ADD), "p must be at least 2, got -7"),
-        (lambda: modular.structure_residual(np.eye(7), ADD), "metric must have 2 p rows, got 7"),
+        (lambda: modular.structure_residual(np.eye(7), ADD), "metric must have 2 p rows .* got 7"),
+        (lambda: modular.structured_block(np.eye(2), SUBTRACT), "2 p rows with p at least 2, got 2"),
         (lambda: modular.structure_residual(np.eye(8), MULTIPLY), "p must be prime, got 4"),
         (lambda: modular.structure_residual(np.full((6, 6), np.nan), ADD), "block must be finite"),
         (lambda: modular.random_metric(2, ADD, rng=np.random.default_rng(0)), "p must be at least 3, got 2"),
         (lambda: modular.random_metric(9, MULTIPLY, rng=np.random.default_rng(0)), "p must be prime, got 9"),
         (lambda: modular.split(10, 1.0, rng=np.random.default_rng(0)), "fraction must leave some of 10 rows"),
         (lambda: modular.split(10, 0.05, rng=np.random.default_rng(0)), "fraction must leave some of 10 rows"),
-        (lambda: modular.split(10, np.nan, rng=np.random.default_rng(0)), "fraction must leave some of 10 rows"),
+        (lambda: modular.split(10, np.nan, rng=np.random.default_rng(0)), r"fraction must be in \[0, 1\], got nan"),
     ],
 )
 def test_refusals(make, match):

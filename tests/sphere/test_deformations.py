@@ -92,7 +92,11 @@ def test_stability_does_not_depend_on_the_scale_of_the_predictor():
         (lambda rng: deformations.temperature(-1.0, 8, 3), "pixels must be positive"),
         (lambda rng: deformations.displacements(2, 8, 0.0, 3, rng=rng), "temperature must be positive"),
         (lambda rng: deformations.deform(np.full((1, 4, 4), np.nan), np.zeros((1, 2, 4, 4))), "images must be finite"),
-        (lambda rng: deformations.stability(np.sum, np.ones((1, 3)), np.ones((1, 3)), rng=rng), "at least 2 images"),
+        (lambda rng: deformations.stability(np.sum, np.eye(3), np.nan * np.eye(3), rng=rng), "deformed must be finite"),
+        (
+            lambda rng: deformations.stability(np.sum, np.ones((1, 3)), np.ones((1, 3)), rng=rng),
+            "number of images in x must be at least 2",
+        ),
         (
             lambda rng: deformations.stability(lambda z: np.ones(len(z)), np.eye(3), 2 * np.eye(3), rng=rng),
             "got a constant",

@@ -78,13 +78,19 @@ def test_loader_of_larger_sets():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda rng, some: images.openml_images("mnist_784", 31, rng=rng, fetch=some), "between 1 and the 30"),
+        (
+            lambda rng, some: images.openml_images("mnist_784", 31, rng=rng, fetch=some),
+            r"n must be in \[1, 30\], got 31",
+        ),
         (
             lambda rng, some: images.openml_images("mnist_784", 3, rng=rng, fetch=fake(np.ones((4, 10)), np.zeros(4))),
             "square grey images",
         ),
-        (lambda rng, some: images.photo_patches(1), "side must be between 2 and"),
-        (lambda rng, some: images.standardised(np.ones((3, 4))), "rows must differ from their mean"),
+        (lambda rng, some: images.photo_patches(1), r"side must be in \[2, 427\], got 1"),
+        (
+            lambda rng, some: images.standardised(np.ones((3, 4))),
+            "rows from their mean must be positive and finite, got 0.0 at index 0",
+        ),
         (lambda rng, some: images.standardised(np.full((3, 4), np.inf)), "rows must be finite"),
     ],
 )

@@ -172,6 +172,10 @@ def test_bad_input_is_refused():
     x, y = points(5, 3), np.ones(5)
     with pytest.raises(ValueError, match="y must be finite"):
         kernels.TangentMachine.interpolate(x, y * np.nan)
+    with pytest.raises(ValueError, match=r"x must be finite, got inf at index \(0, 0\)"):
+        kernels.TangentMachine.interpolate(x * np.inf, y)
+    with pytest.raises(ValueError, match="x must be not empty"):
+        kernels.TangentMachine.interpolate(x[:0], y[:0])
     with pytest.raises(ValueError, match="ridge must be non-negative"):
         kernels.TangentMachine.interpolate(x, y, ridge=-1.0)
     with pytest.raises(TypeError):
@@ -180,7 +184,7 @@ def test_bad_input_is_refused():
         kernels.random_feature_kernel(x, x[:, :2])
     with pytest.raises(ValueError, match="times must be strictly increasing"):
         kernels.TangentMachine.flow(x, y, np.array([1.0, 0.5]))
-    with pytest.raises(ValueError, match="dimension at least 2"):
+    with pytest.raises(ValueError, match="dimension must be at least 2"):
         kernels.uniform_points(3, 1, rng=np.random.default_rng(0))
 
 

@@ -241,9 +241,9 @@ def test_same_generator_same_result():
 @pytest.mark.parametrize(
     ("x", "y", "options", "message"),
     [
-        (np.ones((4, 1)), np.ones(4), {}, "at least 2 coordinates"),
+        (np.ones((4, 1)), np.ones(4), {}, "number of coordinates of x must be at least 2, got 1"),
         (np.eye(4), np.array([1, np.nan, 1, 1]), {}, "y must be finite"),
-        (np.zeros((4, 3)), np.ones(4), {}, "points of positive length, got zero at index 0"),
+        (np.zeros((4, 3)), np.ones(4), {}, "length of x must be positive and finite, got 0.0 at index 0"),
         (np.eye(4), np.ones(4), {"resolution": 0}, "resolution must be at least 1"),
         (np.repeat(np.eye(3), 2, axis=0), np.arange(6.0), {}, "different values at one point"),
         (problem(40, 3)[0][[*range(40), 0]], np.arange(41.0), {}, "different values at one point"),
@@ -258,5 +258,5 @@ def test_wrong_shapes_are_refused():
     x, y = problem(6, 3)
     with pytest.raises(TypeError):
         sparse.sparse_interpolant(x, y[:5], rng=np.random.default_rng(0))
-    with pytest.raises(ValueError, match="rounds must be non-negative"):
+    with pytest.raises(ValueError, match="rounds must be at least 0"):
         sparse.refine(solved(6, 3)[2], x, y, rng=np.random.default_rng(0), rounds=-1)

@@ -90,9 +90,9 @@ def test_error_of_random_features():
     [
         (lambda: theory.neuron_spectrum(3, 0), "degree must be at least 1"),
         (lambda: theory.tangent_spectrum(1, 4), "dimension must be at least 2"),
-        (lambda: harmonics.ridge_coefficients(-1.0, 3, 4), "power must be finite and at least 0"),
-        (lambda: harmonics.ridge_coefficients(math.inf, 3, 4), "power must be finite and at least 0"),
-        (lambda: theory.two_tails(np.ones(5), np.ones(5), 3, 4), "cutoff must be between 1 and 3"),
+        (lambda: harmonics.ridge_coefficients(-1.0, 3, 4), "power must be non-negative and finite"),
+        (lambda: harmonics.ridge_coefficients(math.inf, 3, 4), "power must be non-negative and finite"),
+        (lambda: theory.two_tails(np.ones(5), np.ones(5), 3, 4), r"cutoff must be in \[1, 3\], got 4"),
         (lambda: theory.two_tails(np.ones(5), -np.ones(5), 3, 2), "target must be non-negative"),
         (lambda: theory.kernel_error(np.ones(3), np.ones(3), 3, 5), "between 1 and half of the 9"),
         (lambda: theory.kernel_error(np.ones(3), np.ones(3), 3, 0), "between 1 and half of the 9"),
