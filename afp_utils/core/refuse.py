@@ -103,12 +103,14 @@ def _require(rule: Rule, name: str, value: Any) -> None:
             return
         value = np.asarray(value)
     fits = rule.fits(value)
-    if fits is True or (fits is not False and fits.all()):
+    if fits is True:
         return
-    where = tuple(int(i) for i in np.argwhere(~np.asarray(fits, dtype=bool))[0])
-    got = np.asarray(value)[where] if len(where) == np.ndim(value) else _shown(value)
-    place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
-    raise ValueError(f"{name} must be {rule.words}, got {got}{place}")
+    bad = ~np.asarray(fits, dtype=bool)
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        got = np.asarray(value)[where] if len(where) == np.ndim(value) else _shown(value)
+        place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
+        raise ValueError(f"{name} must be {rule.words}, got {got}{place}")
 
 
 def checked(thing: Thing) -> Thing:
@@ -338,7 +340,8 @@ def _in_words(hint: Any, sizes: dict[str, str]) -> str:
         several = origin is not tuple or Ellipsis in parts
         return f"a {origin.__name__.lower()} of " + (f"items, each {each[0]}" if several else ", ".join(each))
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
-        axes = [f"{axis}={sizes[axis]}" if axis in sizes else axis for axis in hint.dim_str.replace("*", "").split()]
+        known = [(axis, sizes.get(axis.lstrip("*"))) for axis in hint.dim_str.split()]
+        axes = [f"{axis}={size}" if size else axis for axis, size in known]
         kind = "an array" if hint.array_type is Array else _named(hint.array_type)
         return f"{kind} of {KINDS.get(hint.dtype, hint.dtype.__name__)} of shape ({', '.join(axes)})"
     if origin is Callable:

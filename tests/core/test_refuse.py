@@ -231,7 +231,8 @@ def test_a_type_or_shape_that_does_not_fit_is_refused_in_one_line(change, messag
     [
         (float | None, "a number or None"),
         (bool, "True or False"),
-        (Int[Array, "*batch d"], "an array of integers of shape (batch, d)"),
+        (Int[Array, "*batch d"], "an array of integers of shape (*batch, d)"),
+        (Float[Array, "n n"], "an array of floats of shape (n, n)"),
         (Bool[Array, ""], "an array of truth values of shape ()"),
         (Float[torch.Tensor, "n 3"], "a Tensor of floats of shape (n, 3)"),
         (Callable[[float], float], "a function"),
