@@ -16,6 +16,7 @@ def flow_at(
     `velocity` maps (time, y) to dy / dt, both of the shape of `start`. Raises `ValueError` if the solver does not reach
     the last time.
 
+    >>> import numpy as np
     >>> path = flow_at(lambda time, y: -y, np.array([1.0, 2.0]), np.array([0.0, np.log(2)]), rtol=1e-8)
     >>> path.round(3).tolist()
     [[1.0, 2.0], [0.5, 1.0]]
