@@ -40,6 +40,8 @@ Read = Callable[[str, Any], Any]
 """How the value of a named argument is read as its annotation declares."""
 PLAIN = BeartypeConf(is_color=False)
 """Messages without the codes that colour a terminal."""
+MANY = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+"""Arguments without names of their own are passed on as they are."""
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,16 @@ def checked(thing: Thing) -> Thing:
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
     typed: Callable[..., Any] = beartype(conf=PLAIN)(thing)
-    hints = {name: parameter.annotation for name, parameter in inspect.signature(thing).parameters.items()}
+    parameters = [one for one in inspect.signature(thing).parameters.values() if one.kind not in MANY]
+    hints = {one.name: one.annotation for one in parameters}
     if any("{" in str(hint) for hint in thing.__annotations__.values()):  # sizes that arguments hold: "{n} d"
         typed = jaxtyped(typed, typechecker=None)
     reads = {name: _reader(hint) or _as_it_is for name, hint in hints.items()}
-    in_order = tuple(reads.items())
+    in_order = tuple((one.name, reads[one.name]) for one in parameters if one.kind is not one.KEYWORD_ONLY)
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # zip stops at the last known argument: one more reaches Python, which says what is wrong with it
+        # zip stops at the last known argument: one more reaches Python, which may say what is wrong with it
         taken = [read(name, value) for (name, read), value in zip(in_order, args)]
         named = {name: reads.get(name, _as_it_is)(name, value) for name, value in kwargs.items()}
         with jaxtyped("context"):

@@ -159,10 +159,11 @@ def test_a_union_takes_the_first_that_fits(hint, value, wanted):
 
 def test_what_is_not_declared_stays_as_it_is():
     @checked
-    def given(one, *more, key=None, **rest):
+    def given(one, *more, key: float | None = None, **rest):
         return one, more, key, rest
 
-    assert given(1, [2], 3, key="k", other=np.int8(4)) == (1, ([2], 3), "k", {"other": 4})
+    assert given(1, [2], 3, key=5, other=np.int8(4)) == (1, ([2], 3), 5.0, {"other": 4})
+    assert [type(one) for one in given(1, 2, 3)[1]] == [int, int], "2 is no key"
 
 
 def test_a_call_keeps_defaults_keywords_and_the_messages_of_python():
