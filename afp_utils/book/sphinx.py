@@ -1,12 +1,14 @@
 """What the site needs beyond Jupyter Book: no network, no false claim, one repository address, links between notebooks."""
 
+import inspect
 import os
 import re
 import shutil
 import sys
+import types
 from importlib.metadata import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
@@ -53,6 +55,48 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     """Point links from one notebook to another, as they work in JupyterLab, at the pages."""
     if "body" in context:
         context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', context["body"])
+
+
+class Said:
+    """An annotation or a default value as a signature shows it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def said(hint: Any) -> str:
+    """An annotation in short: no modules, no rules, which the descriptions and the messages tell."""
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return said(parts[0])
+    if origin in (Union, types.UnionType):
+        return " | ".join(map(said, parts))
+    if isinstance(hint, list):
+        return f"[{', '.join(map(said, hint))}]"
+    if parts:
+        return f"{said(origin)}[{', '.join(map(said, parts))}]"
+    name = str(getattr(hint, "__name__", hint))
+    return {"NoneType": "None", "Ellipsis": "..."}.get(name, name.replace("ndarray", "Array"))
+
+
+def signature(app: Sphinx, what: str, name: str, thing: Any, options: Any, args: str, returns: str) -> Any:
+    """Signatures that fit on a page."""
+    if what not in ("class", "function", "method") or not args:
+        return None
+    found = inspect.signature(thing)
+    shown = [
+        one.replace(
+            annotation=one.annotation if one.annotation is one.empty else Said(said(one.annotation)),
+            default=Said(one.default.__name__) if inspect.isfunction(one.default) else one.default,
+        )
+        for one in found.parameters.values()
+        if one.name != "self"
+    ]
+    back = "" if what == "class" or found.return_annotation is found.empty else said(found.return_annotation)
+    return str(found.replace(parameters=shown, return_annotation=found.empty)), back
 
 
 def as_rst(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
@@ -102,6 +146,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("builder-inited", claims_hold)
     app.connect("source-read", address)
     app.connect("autodoc-process-docstring", as_rst)
+    app.connect("autodoc-process-signature", signature)
     app.connect("html-page-context", links)
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -252,7 +252,7 @@ def test_a_declaration_in_words(hint, words):
 
 def test_the_size_of_an_axis_may_be_an_argument():
     @checked
-    def ones(n: int, wrong: bool = False) -> Float[Array, "{n}"]:
+    def ones(n: int, wrong: bool = False) -> Float[Array, "{n}"]:  # noqa: F821
         return np.ones(n + wrong)
 
     assert len(ones(np.int64(3))) == 3
@@ -363,11 +363,12 @@ class Crate(Box):
 def test_a_dataclass_is_read_and_refused_like_a_function():
     box = Crate([1, 2], np.int64(3), lid=np.True_)
     assert (box.sides.dtype, type(box.count), box.lid) == (np.float64, int, True)
-    for bad, message in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"sides": [0]}, "sides must be positive and finite, got 0.0 at index 0"),
         ({"count": 0}, "count must be at least 1, got 0"),
         ({"count": 10}, "count must be at most 9, got 10"),
-    ]:
+    ]
+    for bad, message in cases:
         with pytest.raises(ValueError) as error:
             Crate(**{"sides": [1]} | bad)
         assert str(error.value) == message

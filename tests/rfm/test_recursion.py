@@ -336,9 +336,13 @@ def test_refused_values(change, message):
 
 def test_refused_shapes():
     x, y, recipe = points(10, 2), np.ones(10), {"ridge": 0.1, "updates": 1}
-    with pytest.raises(TypeError, match=r"^x must be an array of floats of shape \(n, d\), got float64 of shape \(10,\)$"):
+    with pytest.raises(
+        TypeError, match=r"^x must be an array of floats of shape \(n, d\), got float64 of shape \(10,\)$"
+    ):
         recursion.fit(x[:, 0], y, kernel=kernels.Laplace(1.0), **recipe)
-    with pytest.raises(TypeError, match=r"^y must be an array of floats of shape \(n=10, \*output\), got float64 of shape \(9,\)$"):
+    with pytest.raises(
+        TypeError, match=r"^y must be an array of floats of shape \(n=10, \*output\), got float64 of shape \(9,\)$"
+    ):
         recursion.fit(x, y[:9], kernel=kernels.Laplace(1.0), **recipe)
     with pytest.raises(TypeError):
         recursion.fit(x, y, kernel=kernels.Laplace(1.0), validation=(points(4, 3), np.ones(4)), **recipe)
