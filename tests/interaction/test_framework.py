@@ -219,7 +219,7 @@ def test_bad_worlds_are_refused():
         with pytest.raises(ValueError, match="classes must be at least 2"):
             function([EASY, HARD], 1)
         with pytest.raises(TypeError):
-            function(["hard"], 2)  # type: ignore[list-item]
+            function(["hard"], 2)
     with pytest.raises(ValueError, match="misleading must be 0 for the bound, got 0.1"):
         world.gap_bound([FeatureType(1.0, 10, 2, 3, 0.1)], 2)
     with pytest.raises(ValueError, match="trials must be at least 1"):
