@@ -18,12 +18,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from afp_utils._checks import checked, finite, increasing, nonnegative, positive
-from afp_utils.networks.mlp import Network, backward, forward
+from afp_utils.networks.mlp import Network, Points, Values, backward, forward
 from afp_utils.trajectory import Trajectory
 
 WEIGHT_CHANGE, OUTPUT_CHANGE = 0.05, 0.05
 """The most that one step of `fit` may change: the parameters, relative to the first layer, since one huge early step can
 kill all neurons; and an output."""
+
+MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
+"""For `Descent`."""
 
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -93,7 +96,7 @@ class Flat:
 class Descent:
     """How to descend in batches: points of a batch, rate, L2 decay of all parameters, and an optimiser of torch.
 
-    With `cosine` the rate falls to 0 as half a cosine. For momentum, `optimiser=partial(torch.optim.SGD, momentum=0.9)`.
+    With `cosine` the rate falls to 0 as half a cosine.
 
     Raises `ValueError` for a batch below 1, a rate that is not positive, or a negative decay.
     """
@@ -157,7 +160,8 @@ def train(
 def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor, Tensor]:
     """Points, and what the outputs should be there: values, or ones at the labels."""
     points, outputs = x.shape[:-1], network.outputs
-    some(x=x.reshape(-1))
+    if 0 in points:
+        raise ValueError("x must hold at least one point, got none")
     finite(x=x, y=y)
     if np.issubdtype(y.dtype, np.integer):
         if y.min() < 0 or y.max() >= outputs:
@@ -171,16 +175,11 @@ def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor,
 
 def clock(**arguments: Array) -> None:
     """Refuse times that are none, negative or do not increase."""
-    some(**arguments)
-    nonnegative(**arguments)
-    increasing(**arguments)
-
-
-def some(**arguments: Array) -> None:
-    """Refuse what is empty."""
     for name, value in arguments.items():
         if len(value) == 0:
             raise ValueError(f"{name} must hold at least one, got none")
+    nonnegative(**arguments)
+    increasing(**arguments)
 
 
 def _batches(
@@ -200,13 +199,7 @@ def _batches(
 
 @checked
 def fit(
-    network: Network,
-    x: Float[Array, "n d"],
-    y: Float[Array, "n *output"],
-    *,
-    loss: Loss = half_square,
-    tolerance: float = 1e-4,
-    steps: int = 20_000,
+    network: Network, x: Points, y: Values, *, loss: Loss = half_square, tolerance: float = 1e-4, steps: int = 20_000
 ) -> Trajectory:
     """Descend the mean loss until it is below the tolerance or the steps are used up: first and last state.
 

@@ -1,6 +1,6 @@
 """Where the training of one network leads in continuous time, and where nothing moves any more."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,31 +13,26 @@ from torch import Tensor
 from afp_utils._checks import checked, nonnegative, positive
 from afp_utils._flow import flow_at
 from afp_utils.networks.descent import Flat, clock, data, half_square, trajectory
-from afp_utils.networks.mlp import Network
+from afp_utils.networks.mlp import Network, Points, Values
 from afp_utils.trajectory import Trajectory
 
 
 @checked
 def penalised_risk(
-    network: Network, x: Float[Array, "n d"], y: Float[Array, "n *output"], decay: float = 0.0
+    network: Network, x: Points, y: Values, decay: float = 0.0
 ) -> tuple[float, tuple[Float[Array, "..."], ...]]:
     """mean_i |f(x_i) - y_i|^2 / 2 + (decay / 2) |parameters|^2, and its slope in each W_l, then in each b_l.
 
     Raises `ValueError` for no points, values that are not finite, or a negative decay.
     """
-    problem = _Problem.of(network, x, y, decay)
-    slopes = problem.network(problem.slope(problem.start))
-    return problem.value(problem.start), (*slopes.weights, *slopes.biases)
+    flat, risk, slope = _penalised(network, x, y, decay)
+    slopes = flat.network(torch.from_numpy(slope(flat.start.numpy())))
+    return float(risk(flat.start)), (*slopes.weights, *slopes.biases)
 
 
 @checked
 def gradient_flow(
-    network: Network,
-    x: Float[Array, "n d"],
-    y: Float[Array, "n *output"],
-    times: Float[Array, " time"],
-    decay: float = 0.0,
-    precision: float = 1e-8,
+    network: Network, x: Points, y: Values, times: Float[Array, " time"], decay: float = 0.0, precision: float = 1e-8
 ) -> Trajectory:
     """W_l' = minus the slope of `penalised_risk`, over alpha^2 if the network has an alpha; risk = mean squared error.
 
@@ -52,23 +47,17 @@ def gradient_flow(
     """
     clock(times=times)
     positive(precision=precision)
-    problem, pace = _Problem.of(network, x, y, decay), (network.alpha or 1.0) ** 2
-    parts = (*network.weights, *network.biases)
+    flat, _, slope = _penalised(network, x, y, decay)
+    pace, parts = (network.alpha or 1.0) ** 2, (*network.weights, *network.biases)
     sizes = [float(np.abs(part).max(initial=0.0)) for part in parts]
     scale = np.concatenate([np.full(part.size, size or max(sizes) or 1.0) for part, size in zip(parts, sizes)])
     settings: dict[str, Any] = {"method": "DOP853", "rtol": precision, "atol": precision * 1e-2 * scale}
-    path = flow_at(lambda _, vector: -problem.slope(vector) / pace, problem.start, times, **settings)
-    return trajectory(times, [problem.network(vector) for vector in path], x, y)
+    path = flow_at(lambda _, vector: -slope(vector) / pace, flat.start.numpy(), times, **settings)
+    return trajectory(times, [flat.network(torch.from_numpy(vector)) for vector in path], x, y)
 
 
 @checked
-def stationary(
-    network: Network,
-    x: Float[Array, "n d"],
-    y: Float[Array, "n *output"],
-    decay: float,
-    tolerance: float = 1e-7,
-) -> Network:
+def stationary(network: Network, x: Points, y: Values, decay: float, tolerance: float = 1e-7) -> Network:
     """A minimum of `penalised_risk` near the network: the norm of the slope in all parameters is below the tolerance.
 
     L-BFGS, then Newton steps in a trust region with the Hessian in all parameters, so for a few hundred of them at most
@@ -78,49 +67,35 @@ def stationary(
     tolerance is not reached.
     """
     positive(decay=decay, tolerance=tolerance)
-    problem = _Problem.of(network, x, y, decay)
-    risk: dict[str, Any] = {"fun": problem.value, "jac": problem.slope}
-    options: dict[str, Any] = {"maxiter": 5000, "gtol": 1e-5, "ftol": 0.0}
-    near = minimize(x0=problem.start, method="L-BFGS-B", options=options, **risk).x
-    end = minimize(x0=near, method="trust-exact", hess=problem.curvature, options={"gtol": tolerance}, **risk).x
-    left = float(np.linalg.norm(problem.slope(end)))
+    flat, risk, slope = _penalised(network, x, y, decay)
+
+    def least(start: Array, **settings: Any) -> Array:
+        return minimize(lambda vector: float(risk(torch.from_numpy(vector))), start, jac=slope, **settings).x
+
+    def curvature(vector: Array) -> Array:
+        return torch.func.hessian(risk)(torch.from_numpy(vector)).numpy()
+
+    near = least(flat.start.numpy(), method="L-BFGS-B", options={"maxiter": 5000, "gtol": 1e-5, "ftol": 0.0})
+    end = least(near, method="trust-exact", hess=curvature, options={"gtol": tolerance})
+    left = float(np.linalg.norm(slope(end)))
     if left >= tolerance:
         raise ValueError(f"tolerance must be within reach, got {tolerance}, with a slope of {left:.3g} left")
-    return problem.network(end)
+    return flat.network(torch.from_numpy(end))
 
 
-@dataclass(frozen=True)
-class _Problem:
-    """The penalised risk as a function of all parameters in one vector, in double precision."""
+def _penalised(
+    network: Network, x: Array, y: Array, decay: float
+) -> tuple[Flat, Callable[[Tensor], Tensor], Callable[[Array], Array]]:
+    """The network in one vector of double precision, and the penalised risk and its slope as functions of that vector."""
+    nonnegative(decay=decay)
+    flat, points, target = Flat(network, np.dtype(float)), *data(network, x, y, np.dtype(float))
 
-    flat: Flat
-    points: Tensor
-    target: Tensor
-    decay: float
+    def risk(vector: Tensor) -> Tensor:
+        outputs = flat.forward(vector, points).outputs
+        return half_square(outputs, target)[0].mean() + decay / 2 * vector.square().sum()
 
-    @classmethod
-    def of(cls, network: Network, x: Array, y: Array, decay: float) -> "_Problem":
-        nonnegative(decay=decay)
-        return cls(Flat(network, np.dtype(float)), *data(network, x, y, np.dtype(float)), decay)
+    def slope(vector: Array) -> Array:
+        seen = flat.forward(torch.from_numpy(vector), points)
+        return flat.backward(seen, (seen.outputs - target) / len(x)).numpy() + decay * vector
 
-    @property
-    def start(self) -> Array:
-        return self.flat.start.numpy()
-
-    def network(self, vector: Array) -> Network:
-        return self.flat.network(torch.from_numpy(vector))
-
-    def value(self, vector: Array) -> float:
-        return float(self._objective(torch.from_numpy(vector)))
-
-    def slope(self, vector: Array) -> Array:
-        seen = self.flat.forward(torch.from_numpy(vector), self.points)
-        down = self.flat.backward(seen, half_square(seen.outputs, self.target)[1] / len(self.points))
-        return down.numpy() + self.decay * vector
-
-    def curvature(self, vector: Array) -> Array:
-        return torch.func.hessian(self._objective)(torch.from_numpy(vector)).numpy()
-
-    def _objective(self, vector: Tensor) -> Tensor:
-        outputs = self.flat.forward(vector, self.points).outputs
-        return half_square(outputs, self.target)[0].mean() + self.decay / 2 * vector.square().sum()
+    return flat, risk, slope

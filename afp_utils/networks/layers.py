@@ -8,8 +8,8 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 
 from afp_utils._checks import checked, positive
-from afp_utils.networks.descent import data, some
-from afp_utils.networks.mlp import Network
+from afp_utils.networks.descent import data
+from afp_utils.networks.mlp import Network, Points, Values
 
 
 @checked
@@ -23,19 +23,18 @@ def feature_matrix(network: Network, layer: int) -> Float[Array, "d d"]:
 
 
 @checked
-def layer_agop(network: Network, x: Float[Array, "n d"], layer: int, *, centred: bool = False) -> Float[Array, "m m"]:
+def layer_agop(network: Network, x: Points, layer: int) -> Float[Array, "m m"]:
     """Average gradient outer product in the input h of a layer, summed over outputs: mean_i (df/dh_i)^T (df/dh_i).
 
-    Centred: the mean gradient over points is subtracted for each output. Layer 1 gives that of the predictor.
+    Layer 1 gives that of the predictor.
 
     Raises `ValueError` for a layer that is not there, no points, or values that are not finite.
     """
-    slopes = _slopes(network, x, layer) @ network.weights[layer - 1]
-    return _mean_square(slopes - slopes.mean(axis=1, keepdims=True) if centred else slopes)
+    return _mean_square(_slopes(network, x, layer) @ network.weights[layer - 1])
 
 
 @checked
-def tangent_covariance(network: Network, x: Float[Array, "n d"], layer: int) -> Float[Array, "m m"]:
+def tangent_covariance(network: Network, x: Points, layer: int) -> Float[Array, "m m"]:
     """T_l = mean_i (df/da_i)^T (df/da_i), in the values a before the activation: AGOP_l = W_l^T T_l W_l.
 
     Raises `ValueError` for a layer that is not there, no points, or values that are not finite.
@@ -44,9 +43,7 @@ def tangent_covariance(network: Network, x: Float[Array, "n d"], layer: int) -> 
 
 
 @checked
-def fact(
-    network: Network, x: Float[Array, "n d"], y: Float[Array, "n *output"], layer: int, decay: float
-) -> Float[Array, "m m"]:
+def fact(network: Network, x: Points, y: Values, layer: int, decay: float) -> Float[Array, "m m"]:
     """Right-hand side of W_l^T W_l = -(1 / decay) mean_i (d loss_i / dh_i) h_i^T, h being the input of layer l.
 
     The loss of a point is |f - y|^2 / 2. The equation holds at stationary points of the penalised risk (Boix-Adsera et
@@ -71,7 +68,8 @@ def _weight(network: Network, layer: int) -> Array:
 def _slopes(network: Network, x: Array, layer: int) -> Array:
     """df / da of a layer (output, point, neuron)."""
     _weight(network, layer)
-    some(x=x)
+    if len(x) == 0:
+        raise ValueError("x must hold at least one point, got none")
     return network.slopes(x)[layer - 1]
 
 

@@ -16,6 +16,10 @@ from torch import Tensor
 
 from afp_utils._checks import checked, finite, positive
 
+Points = Float[Array, "n d"]
+Values = Float[Array, "n *output"]
+"""What a network should answer: no output axis is needed for one output."""
+
 
 @checked
 @dataclass(frozen=True)
@@ -88,36 +92,36 @@ class Network:
         return self.weights[-1].shape[-2]
 
     @checked
-    def predict(self, x: Float[Array, "n d"]) -> Float[Array, "..."]:
+    def predict(self, x: Points) -> Float[Array, "..."]:
         answers = self.scale * self._forward(x)[1][-1].numpy()
         return answers[..., 0] if self.outputs == 1 else answers
 
     @checked
-    def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "..."]:
+    def gradient(self, x: Points) -> Float[Array, "..."]:
         slopes = np.moveaxis(self.slopes(x)[0] @ self.weights[0], 0, -2)
         return slopes[..., 0, :] if self.outputs == 1 else slopes
 
     @checked
-    def gram(self, x: Float[Array, "n d"]) -> Float[Array, "*networks n n"]:
+    def gram(self, x: Points) -> Float[Array, "*networks n n"]:
         return self.scale**2 * self._products(self.inputs(x)[-1])
 
     @checked
-    def tangent(self, x: Float[Array, "n d"]) -> Float[Array, "*networks n n"]:
+    def tangent(self, x: Points) -> Float[Array, "*networks n n"]:
         """sum_l (h_(l-1) . h'_(l-1), + 1 for a bias) sum_k (df_k / da_l) . (df'_k / da_l)."""
         return sum(self._products(h) * (at @ at.mT).sum(axis=0) for h, at in zip(self.inputs(x), self.slopes(x)))
 
     @checked
-    def labels(self, x: Float[Array, "n d"]) -> Int[Array, "*networks n"]:
+    def labels(self, x: Points) -> Int[Array, "*networks n"]:
         """The class of largest output."""
         return self._forward(x)[1][-1].numpy().argmax(axis=-1)
 
     @checked
-    def inputs(self, x: Float[Array, "n d"]) -> tuple[Float[Array, "..."], ...]:
+    def inputs(self, x: Points) -> tuple[Float[Array, "..."], ...]:
         """The input h of each layer: the points, then each hidden layer."""
         return tuple(h.numpy() for h in self._forward(x)[0])
 
     @checked
-    def slopes(self, x: Float[Array, "n d"]) -> tuple[Float[Array, "output *networks n _"], ...]:
+    def slopes(self, x: Points) -> tuple[Float[Array, "output *networks n _"], ...]:
         """The slopes df / da of the outputs in the values a of each layer, before its activation."""
         values, k = self._forward(x)[1], self.outputs
         one = self.scale * torch.eye(k, dtype=values[-1].dtype).view(k, *[1] * (values[-1].ndim - 1), k)
@@ -146,19 +150,6 @@ class Network:
 
     def _products(self, h: Array) -> Array:
         return h @ h.mT + bool(self.biases)
-
-
-@checked
-def stack(networks: Sequence[Network]) -> Network:
-    """Networks side by side, on a new leading axis.
-
-    Raises `ValueError` for no networks, or networks that differ in shape, precision, activation or scale.
-    """
-    kinds = {(one.activation, one.alpha, *((w.shape, w.dtype.name) for w in one.weights)) for one in networks}
-    if len(kinds) != 1:
-        raise ValueError(f"networks must be of one shape, precision, activation and scale, got {len(kinds)} kinds")
-    weights, biases = (tuple(map(np.stack, zip(*parts))) for parts in zip(*((n.weights, n.biases) for n in networks)))
-    return replace(networks[0], weights=weights, biases=biases)
 
 
 def forward(

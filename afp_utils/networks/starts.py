@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,11 +28,7 @@ def he_start(widths: Sequence[int], activation: Activation, *, rng: np.random.Ge
 
 @checked
 def ensemble_start(
-    widths: Sequence[int],
-    init: Sequence[np.random.Generator],
-    *,
-    gain: float = 1.0,
-    activation: Activation = RELU,
+    widths: Sequence[int], init: Sequence[np.random.Generator], *, gain: float = 1.0, activation: Activation = RELU
 ) -> Network:
     """A network for each generator: normal weights of variance 2 gain^2 / fan-in, biases zero.
 
@@ -58,10 +54,9 @@ def antisymmetric_start(
 
     Raises `ValueError` for an odd or non-positive width, a dimension below 1 or a scale that is not positive.
     """
-    if m < 2 or m % 2:
-        raise ValueError(f"m must be even and at least 2, got {m}")
-    if d < 1:
-        raise ValueError(f"d must be at least 1, got {d}")
+    if m % 2:
+        raise ValueError(f"m must be even, got {m}")
+    positive(m=m, d=d)
     w = torch.randn(m // 2, d, generator=generator, dtype=dtype)
     u = torch.randn(m // 2, generator=generator, dtype=dtype)
     return Network((torch.cat([w, w]).numpy(), torch.cat([u, -u])[None].numpy()), RELU, alpha=alpha)
@@ -85,9 +80,7 @@ def balanced_start(widths: Sequence[int], values: Float[Array, " k"], *, rng: np
 # ---- ensembles ----
 
 
-@checked
-@dataclass(frozen=True)
-class Streams:
+class Streams(NamedTuple):
     """Random streams of each model: for its training set, its initial weights and its order of the data."""
 
     data: tuple[np.random.Generator, ...]
@@ -97,12 +90,7 @@ class Streams:
 
 @checked
 def streams(
-    rng: np.random.Generator,
-    models: int,
-    *,
-    same_data: bool = False,
-    same_init: bool = False,
-    same_order: bool = False,
+    rng: np.random.Generator, models: int, *, same_data: bool = False, same_init: bool = False, same_order: bool = False
 ) -> Streams:
     """Independent streams for each model, except that those marked the same draw the same numbers in every model.
 
@@ -114,7 +102,7 @@ def streams(
     def split(parent: np.random.Generator, same: bool) -> tuple[np.random.Generator, ...]:
         return tuple(deepcopy(parent) for _ in range(models)) if same else tuple(parent.spawn(models))
 
-    return Streams(*(split(parent, same) for parent, same in zip(rng.spawn(3), (same_data, same_init, same_order))))
+    return Streams(*map(split, rng.spawn(3), (same_data, same_init, same_order)))
 
 
 @checked
