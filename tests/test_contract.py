@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from afp_utils import index_models, index_noise, linear_net, linear_net_models, networks, rfm, sequence, sphere
-from afp_utils.deep_networks import TANH, he_start
-from afp_utils.deep_networks_training import gradient_flow as deep_flow
-from afp_utils.ensembles import initial, streams
-from afp_utils.ensembles_training import Momentum, fit_labels
+from afp_utils import index_models, index_noise, linear_net, linear_net_models, rfm, sequence, sphere
+from afp_utils.networks.descent import Descent, train
+from afp_utils.networks.flow import gradient_flow
+from afp_utils.networks.mlp import TANH
+from afp_utils.networks.starts import antisymmetric_start, ensemble_start, he_start, streams
 from afp_utils.sphere_targets import ridge_teacher
 from afp_utils.trajectory import Model, Probe, Trajectory, observe, white
 
@@ -43,20 +43,17 @@ def samples():
 
 
 def relu_network():
-    start = networks.initial_network(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
-    return networks.gradient_flow(start, POINTS, VALUES, TIMES)
+    start = antisymmetric_start(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
+    return gradient_flow(start, POINTS, VALUES, TIMES, precision=1e-5)
 
 
 def ensemble_member():
     made = streams(np.random.default_rng(0), 2)
     x = points(24, 3, 5)
     y = (x[:, 0] > 0).astype(int)
-    start = initial([3, 8, 2], made.init)
-    both = (np.stack([x, x]), np.stack([y, y]))
-    states = tuple(
-        fit_labels(start, *both, streams(np.random.default_rng(1), 2).order, Momentum(epochs, 6, 0.05)).member(0, 1)
-        for epochs in (0, 5, 40)
-    )
+    both = np.stack([x, x]), np.stack([y, y])
+    path = train(ensemble_start([3, 8, 2], made.init), *both, made.order, Descent(6, 0.05), [0, 5, 40])
+    states = tuple(both.member(0, 1) for both in path)
     return Trajectory(TIMES, np.array([np.mean((state.predict(x) > 0) != y) for state in states]), states)
 
 
@@ -82,7 +79,7 @@ RUNS = {
     "ensemble member": (3, ensemble_member),
     "deep network": (
         3,
-        lambda: deep_flow(he_start((3, 6, 5, 1), TANH, rng=np.random.default_rng(0)), POINTS, VALUES, TIMES),
+        lambda: gradient_flow(he_start((3, 6, 5, 1), TANH, rng=np.random.default_rng(0)), POINTS, VALUES, TIMES),
     ),
     "recursive feature machine": (3, feature_machine),
     "linear net, one direction": (

@@ -3,8 +3,9 @@ import pytest
 
 from afp_utils import linear_net_models
 from afp_utils._flow import flow_at
-from afp_utils.deep_networks import TANH, he_start
-from afp_utils.deep_networks_training import gradient_flow
+from afp_utils.networks.flow import gradient_flow
+from afp_utils.networks.mlp import TANH
+from afp_utils.networks.starts import he_start
 
 
 def decay(_, y):

@@ -131,8 +131,8 @@ def train(
     Raises `ValueError` for no points, values that are not finite, labels without an output, another number of networks,
     generators or outputs, epochs that are none, negative or do not increase, or a training that diverges.
     """
-    if not start.weights[0].shape[:-2] == x.shape[:1] == (len(order),):
-        raise ValueError(f"start and order must be for {len(x)} networks, got {start.weights[0].shape}, {len(order)}")
+    if len(order) != len(x):
+        raise ValueError(f"order must be one generator per network ({len(x)}), got {len(order)}")
     points, target = data(start, x, y, x.dtype)
     link = partial(torch.softmax, dim=-1) if np.issubdtype(y.dtype, np.integer) else torch.positive
     clock(epochs=np.array(epochs))
@@ -159,7 +159,9 @@ def train(
 
 def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor, Tensor]:
     """Points, and what the outputs should be there: values, or ones at the labels."""
-    points, outputs = x.shape[:-1], network.outputs
+    points, outputs, networks = x.shape[:-1], network.outputs, network.weights[0].shape[:-2]
+    if x.shape[:-2] != networks:
+        raise ValueError(f"x must be given for each of {networks or 'one'} networks, got {x.shape[:-2] or 'one'}")
     if 0 in points:
         raise ValueError("x must hold at least one point, got none")
     finite(x=x, y=y)

@@ -69,14 +69,12 @@ class Network:
     def __post_init__(self) -> None:
         if not self.weights:
             raise ValueError("weights must hold at least one layer, got none")
-        widths, biases = (
-            [part.shape[axis] for part in parts] for parts, axis in ((self.weights, -2), (self.biases, -1))
-        )
-        for layer, (below, w) in enumerate(zip(widths, self.weights[1:]), start=2):
-            if below != w.shape[-1]:
-                raise ValueError(f"weights must fit: layer {layer} must take {below} inputs, got {w.shape[-1]}")
-        if biases not in ([], widths):
-            raise ValueError(f"biases must be none or of the layers' widths {widths}, got {biases}")
+        above = [w.shape[:-1] for w in self.weights]
+        for layer, (below, w) in enumerate(zip(above, self.weights[1:]), start=2):
+            if below != (*w.shape[:-2], w.shape[-1]):
+                raise ValueError(f"weights must fit: layer {layer} must take {below} inputs, got {w.shape}")
+        if self.biases and [b.shape for b in self.biases] != above:
+            raise ValueError(f"biases must be none or of shapes {above}, got {[b.shape for b in self.biases]}")
         for kind, parts in (("weights", self.weights), ("biases", self.biases)):
             finite(**{f"{kind} of layer {layer}": part for layer, part in enumerate(parts, start=1)})
         if self.alpha is not None:
@@ -145,7 +143,8 @@ class Network:
 
     def _forward(self, x: Array) -> tuple[list[Tensor], list[Tensor]]:
         finite(x=x)
-        (points,) = _tensors([x.astype(self.weights[0].dtype, copy=False)])
+        points = torch.from_numpy(np.ascontiguousarray(x, dtype=self.weights[0].dtype))
+        points = points.expand(*self.weights[0].shape[:-2], *x.shape)
         return forward(_tensors(self.weights), _tensors(self.biases), self.activation, points)
 
     def _products(self, h: Array) -> Array:
