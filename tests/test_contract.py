@@ -50,11 +50,11 @@ def relu_network():
 def ensemble_member():
     made = streams(np.random.default_rng(0), 2)
     x = points(24, 3, 5)
-    y = (x[:, 0] > 0).astype(int)
+    y = np.sign(x[:, 0])
     both = np.stack([x, x]), np.stack([y, y])
-    path = train(ensemble_start([3, 8, 2], made.init), *both, made.order, Descent(6, 0.05), [0, 5, 40])
-    states = tuple(both.member(0, 1) for both in path)
-    return Trajectory(TIMES, np.array([np.mean((state.predict(x) > 0) != y) for state in states]), states)
+    path = train(ensemble_start([3, 8, 1], made.init), *both, made.order, Descent(6, 0.05), [0, 5, 40])
+    states = tuple(pair[0] for pair in path)
+    return Trajectory(TIMES, np.array([np.mean((state.predict(x) - y) ** 2) for state in states]), states)
 
 
 def feature_machine():

@@ -1,7 +1,7 @@
 """Fully connected networks: one class for all that the book trains, and the ways in which it trains them.
 
 - `mlp.Network`: a network of any depth, or several of one shape side by side; a model of this book, with the conventions
-  of its two kernels. `stack` puts networks side by side, `member` takes one out.
+  of its two kernels.
 - `descent.train`: many networks at once, each on its own data, in batches. `descent.fit`: one network in steps so small
   that the path is that of the flow, from lazy to rich.
 - `flow.gradient_flow`: the flow itself, as a trajectory. `flow.stationary`: where it ends.

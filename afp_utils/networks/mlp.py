@@ -51,7 +51,8 @@ class Network:
     """f(x) = scale (W_L activation(W_(L-1) ... activation(W_1 x + b_1) ...) + b_L), in the precision of the weights.
 
     Without `biases` all b are 0. With `alpha` the scale is alpha / sqrt(m) at m last hidden neurons, else 1. Several
-    networks have a leading axis, in weights, biases and every answer; with one output, answers have no output axis.
+    networks have a leading axis, in weights, biases and every answer, and can be indexed; with one output, answers have no
+    output axis.
 
     Both kernels are inner products of slopes df/dparameters, the scale included, and the biases if there are any: `gram`
     those in the readout W_L, b_L, which are the same for each output; `tangent` those in all parameters, summed over
@@ -126,20 +127,10 @@ class Network:
         slopes = backward(_tensors(self.weights), self.activation, values, one.expand(k, *values[-1].shape))
         return tuple(slope.numpy() for slope in slopes)
 
-    @checked
-    def member(self, model: int, output: int | None = None) -> "Network":
-        """One of several networks; of its outputs one, if asked for.
-
-        Raises `ValueError` for a model or an output that is not there.
-        """
-        models = len(self.weights[0]) if self.weights[0].ndim > 2 else 0
-        if not (0 <= model < models and (output is None or 0 <= output < self.outputs)):
-            raise ValueError(f"model and output must be below {models} and {self.outputs}, got {model} and {output}")
-        kept = slice(None) if output is None else slice(output, output + 1)
-        weights, biases = ([part[model] for part in parts] for parts in (self.weights, self.biases))
-        for parts in (weights, biases):
-            parts[-1:] = [part[kept] for part in parts[-1:]]
-        return replace(self, weights=tuple(weights), biases=tuple(biases))
+    def __getitem__(self, model: int) -> "Network":
+        """One of several networks."""
+        weights, biases = (tuple(part[model] for part in parts) for parts in (self.weights, self.biases))
+        return replace(self, weights=weights, biases=biases)
 
     def _forward(self, x: Array) -> tuple[list[Tensor], list[Tensor]]:
         finite(x=x)

@@ -109,16 +109,13 @@ def test_inputs_and_slopes_of_each_layer_are_those_of_automatic_differentiation(
 @KINDS
 def test_several_networks_answer_as_each_of_them(widths, biased, alpha):
     net, x = network(widths, RELU, biased, alpha, models=(3,)), points()
-    for i in range(3):
-        one = net.member(i)
+    assert len(list(net)) == 3
+    for i, one in enumerate(net):
         for question in ("predict", "gradient", "gram", "tangent", "labels"):
             np.testing.assert_allclose(getattr(net, question)(x)[i], getattr(one, question)(x), rtol=1e-12, atol=1e-12)
         for all_inputs, inputs, all_slopes, slopes in zip(net.inputs(x), one.inputs(x), net.slopes(x), one.slopes(x)):
             np.testing.assert_allclose(all_slopes[:, i], slopes, rtol=1e-12, atol=1e-12)
             np.testing.assert_allclose(all_inputs[i], inputs, rtol=1e-12)
-        last = net.member(i, widths[-1] - 1)
-        np.testing.assert_allclose(last.predict(x), net.predict(x).reshape(3, 6, -1)[i, :, -1], rtol=1e-12)
-        np.testing.assert_allclose(last.gram(x), one.gram(x), rtol=1e-12)
 
 
 def test_answers_turn_with_the_inputs_and_not_with_hidden_units():
@@ -167,9 +164,6 @@ TWO = np.ones((3, 2)), np.ones((1, 3))
         (lambda: Network(TWO, TANH, (np.ones(3), np.ones(2))), r"shapes \[\(3,\), \(1,\)\], got \[\(3,\), \(2,\)\]"),
         (lambda: Network(TWO, TANH, alpha=0.0), "alpha must be positive"),
         (lambda: network().predict(points() * np.nan), "x must be finite"),
-        (lambda: network().member(0), "model and output must be below 0 and 3, got 0 and None"),
-        (lambda: network(models=(2,)).member(2), "model and output must be below 2 and 3, got 2 and None"),
-        (lambda: network(models=(2,)).member(0, 3), "model and output must be below 2 and 3, got 0 and 3"),
     ],
 )
 def test_refusals(make, match):
@@ -182,3 +176,7 @@ def test_wrong_shapes_are_refused():
         network().predict(np.ones(4))
     with pytest.raises(TypeCheckError):
         Network((np.ones(3),), TANH)
+    with pytest.raises(TypeCheckError):
+        network()[0]
+    with pytest.raises(IndexError):
+        network(models=(2,))[2]

@@ -73,8 +73,8 @@ def test_training_together_equals_training_alone(recipe, activation, biased, alp
     (end,) = train(begin, x, y, orders(), recipe, [6])
     for model, order in enumerate(orders()):
         drawn = [order.permutation(14) for _ in range(6)]
-        alone = trained_alone(begin.member(model), x[model], y[model], drawn, recipe, loss)
-        parts = zip(*(end.member(model).weights, end.member(model).biases) if biased else (end.member(model).weights,))
+        alone = trained_alone(begin[model], x[model], y[model], drawn, recipe, loss)
+        parts = zip(*filter(None, (end[model].weights, end[model].biases)))
         ours = [part for layer in parts for part in layer]
         for found, parameter in zip(ours, alone.parameters(), strict=True):
             np.testing.assert_allclose(found, parameter.detach().numpy(), rtol=1e-6, atol=1e-9)
@@ -92,7 +92,7 @@ def test_orders_may_be_drawn_by_torch_and_states_are_kept_on_the_way():
     for model, generator in enumerate(torch_orders()):
         drawn = [torch.randperm(14, generator=generator) for _ in range(5)]
         for state, passes in zip(path, (0, 2, 5)):
-            alone = trained_alone(begin.member(model), x[model], y[model], drawn[:passes], recipe, half_square)
+            alone = trained_alone(begin[model], x[model], y[model], drawn[:passes], recipe, half_square)
             expected = alone(torch.tensor(x[0])).detach().numpy()[:, 0]
             np.testing.assert_allclose(state.predict(x[0])[model], expected, rtol=1e-9, atol=1e-11)
 
@@ -159,7 +159,7 @@ def trained(net=None, x=X, y=Y, order=None, recipe=None, epochs=(1,)):
         (lambda: trained(y=np.full((3, 14, 3), np.inf)), "y must be finite, got inf"),
         (lambda: trained(x=X[:, :0], y=Y[:, :0]), "x must hold at least one point"),
         (lambda: trained(x=X[:2], y=Y[:2], order=orders()[:2]), r"x must be given for each of \(3,\) networks"),
-        (lambda: trained(start().member(0), X[:1], Y[:1], orders()[:1]), r"of one networks, got \(1,\)"),
+        (lambda: trained(start()[0], X[:1], Y[:1], orders()[:1]), r"of one networks, got \(1,\)"),
         (lambda: trained(order=orders()[:2]), r"order must be one generator per network \(3\), got 2"),
         (lambda: trained(y=np.ones((3, 14, 2))), r"y must have one value per output \(3\)"),
         (lambda: trained(epochs=()), "epochs must hold at least one, got none"),
