@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from afp_utils import index_models, index_noise, linear_net, linear_net_models, rfm, sequence, sphere
-from afp_utils.networks.descent import Descent, train
+from afp_utils.networks.descent import Descent, controlled_flow, train
 from afp_utils.networks.flow import gradient_flow
 from afp_utils.networks.mlp import TANH
 from afp_utils.networks.starts import antisymmetric_start, ensemble_start, he_start, streams
@@ -44,7 +44,7 @@ def samples():
 
 def relu_network():
     start = antisymmetric_start(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
-    return gradient_flow(start, POINTS, VALUES, TIMES, precision=1e-5)
+    return controlled_flow(start, POINTS, VALUES, TIMES)
 
 
 def ensemble_member():

@@ -40,7 +40,7 @@ def gradient_flow(
     network, for a layer of zeros), so that a tiny start is followed as closely as any other.
 
     What takes the place of descent with steps so small that they do not matter, in double precision. The kinks of RELU
-    cost many steps: ask for less precision there.
+    cost many steps: for such networks see `descent.controlled_flow`.
 
     Raises `ValueError` for no points, values that are not finite, a negative decay, a precision that is not positive, or
     times that are none, negative or do not increase.

@@ -10,7 +10,7 @@ from jaxtyping import TypeCheckError
 
 from afp_utils import sphere
 from afp_utils.networks import descent
-from afp_utils.networks.descent import fit, half_square, squared_hinge
+from afp_utils.networks.descent import controlled_flow, fit, half_square, squared_hinge
 from afp_utils.networks.flow import gradient_flow
 from afp_utils.networks.mlp import TANH
 from afp_utils.sphere_targets import ridge_teacher
@@ -27,7 +27,7 @@ def problem(n=12, d=3, seed=0):
 def steps(net, x, y, number):
     """The states on the way."""
     flat = descent.Flat(net, np.dtype(float))
-    path = descent._steps(flat, *descent.data(net, x, y, np.dtype(float)), half_square)
+    path = descent._steps(flat, x, y, half_square)
     return [flat.network(next(path)[2]) for _ in range(number)]
 
 
@@ -43,14 +43,42 @@ def test_fitting_ends_below_its_tolerance_with_small_steps(alpha):
     assert 0 < np.abs(apart).max() < 3 * descent.OUTPUT_CHANGE
 
 
-@pytest.mark.parametrize("net", [antisymmetric(m=60), network((3, 6, 5, 1), TANH, True), network((3, 6, 1), TANH)])
-def test_fitting_follows_the_flow_of_any_network(net):
-    """The steps stray from the flow by some per cent; a wrong clock, gradient or scale would lead elsewhere."""
+@pytest.mark.parametrize("net", [antisymmetric(m=10), network((3, 6, 5, 1), TANH, True), network((3, 6, 1), TANH)])
+def test_steps_follow_the_flow_of_any_network(net):
+    """They stray from it by some per cent; a wrong clock, gradient or scale would lead elsewhere."""
     x, y = problem()
     run = fit(net, x, y, tolerance=1e-9, steps=100)
-    flow = gradient_flow(net, x, y, run.time, precision=1e-6)
-    apart = np.linalg.norm(run.states[1].predict(x) - flow.states[1].predict(x))
-    assert apart < 0.1 * np.linalg.norm(flow.states[1].predict(x) - flow.states[0].predict(x))
+    seen = controlled_flow(net, x, y, run.time)
+    exact = gradient_flow(net, x, y, run.time, precision=1e-5)
+    begin, end = (state.predict(x) for state in exact.states)
+    for state in (run.states[1], seen.states[1]):
+        assert np.linalg.norm(state.predict(x) - end) < 0.1 * np.linalg.norm(end - begin)
+
+
+def test_the_controlled_flow_stops_at_its_times_and_does_not_depend_on_how_many_are_asked():
+    (x, y), times = problem(), np.array([0.0, 0.3, 2.0])
+    run = controlled_flow(antisymmetric(), x, y, times)
+    np.testing.assert_array_equal(run.time, times)
+    np.testing.assert_allclose(run.risk, [np.mean((state.predict(x) - y) ** 2) for state in run.states], rtol=1e-10)
+    assert np.all(np.diff(run.risk) < 0)
+    alone = controlled_flow(antisymmetric(), x, y, times[2:])
+    np.testing.assert_allclose(alone.states[0].predict(x), run.states[2].predict(x), atol=0.01)
+    still = controlled_flow(antisymmetric(), x, 0 * y, np.array([0.0, 1e3, 2e3]))
+    assert len(still.states) == 3
+    assert np.abs(still.states[-1].predict(x)).max() < 1e-9
+
+
+def test_the_controlled_flow_of_a_lazy_network_is_that_of_its_tangent_kernel():
+    """At a large scale f(t) on the data is that of the kernel at the start, exponential in time."""
+    (x, y), times = problem(), np.array([0.5, 4.0, 30.0])
+    net = antisymmetric(m=400, alpha=300.0)
+    run = controlled_flow(net, x, y, times)
+    levels, vectors = np.linalg.eigh(net.tangent(x) / 300.0**2)
+    for time, state in zip(times, run.states):
+        exact = y - vectors @ (np.exp(-levels * time / len(x)) * (vectors.T @ y))
+        np.testing.assert_allclose(state.predict(x), exact, atol=0.03 * np.abs(y).max())
+    change = np.linalg.norm(run.states[-1].weights[0] - net.weights[0]) / np.linalg.norm(net.weights[0])
+    assert change < 1e-3
 
 
 @pytest.mark.parametrize("alpha", [0.05, 1.0])
@@ -150,6 +178,12 @@ def test_nothing_is_changed_in_place():
         (lambda x, y: fit(antisymmetric(), x[:0], y[:0]), "x must hold at least one point"),
         (lambda x, y: fit(antisymmetric(), x, y, tolerance=0.0), "tolerance must be positive"),
         (lambda x, y: fit(antisymmetric(), x, y, steps=0), "steps must be positive"),
+        (
+            lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([1.0, 0.5])),
+            "times must be strictly increasing",
+        ),
+        (lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([-1.0])), "times must be non-negative"),
+        (lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([])), "times must hold at least one"),
         (lambda x, y: fit(antisymmetric(), x, y, loss=squared_hinge), "y must hold labels -1 and 1"),
         (
             lambda x, y: fit(network((3, 2), models=(12,)), x, y),

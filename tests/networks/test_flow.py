@@ -93,7 +93,7 @@ def test_relu_keeps_the_balance_of_every_neuron():
     """Gradient flow keeps u_h^2 - |w_h|^2, kinks or not."""
     x = sphere.uniform_points(12, 3, rng=np.random.default_rng(0))
     y = ridge_teacher(3, 3.5, rng=np.random.default_rng(1))(x)
-    run = gradient_flow(antisymmetric(), x, y, np.array([0.0, 5.0]), precision=1e-6)
+    run = gradient_flow(antisymmetric(m=10), x, y, np.array([0.0, 5.0]), precision=1e-6)
     first, last = (state.weights[1][0] ** 2 - np.sum(state.weights[0] ** 2, axis=1) for state in run.states)
     assert np.abs(last - first).max() < 1e-4
     assert np.abs(run.states[1].weights[1] - run.states[0].weights[1]).max() > 0.1
@@ -106,20 +106,6 @@ def test_flow_stops_at_its_times_and_does_not_depend_on_how_many_are_asked():
     np.testing.assert_allclose(run.risk, [np.mean((state.predict(x) - y) ** 2) for state in run.states], rtol=1e-10)
     assert np.all(np.diff(run.risk) < 0)
     assert apart(gradient_flow(net, x, y, np.array([2.0])).states[0], run.states[-1]) < 1e-6
-
-
-def test_a_lazy_network_follows_the_flow_of_its_tangent_kernel():
-    """At a large scale f(t) on the data is that of the kernel at the start, exponential in time."""
-    x = sphere.uniform_points(12, 3, rng=np.random.default_rng(0))
-    y = ridge_teacher(3, 3.5, rng=np.random.default_rng(0))(x)
-    net, times = antisymmetric(m=400, alpha=300.0), np.array([0.5, 4.0, 30.0])
-    run = gradient_flow(net, x, y, times, precision=1e-5)
-    levels, vectors = np.linalg.eigh(net.tangent(x) / 300.0**2)
-    for time, state in zip(times, run.states):
-        exact = y - vectors @ (np.exp(-levels * time / len(x)) * (vectors.T @ y))
-        np.testing.assert_allclose(state.predict(x), exact, atol=0.03 * np.abs(y).max())
-    change = np.linalg.norm(run.states[-1].weights[0] - net.weights[0]) / np.linalg.norm(net.weights[0])
-    assert change < 1e-3
 
 
 def test_decay_makes_the_imbalance_of_a_linear_network_fall_exponentially():
