@@ -9,12 +9,13 @@ observation, a plot shows the numbers, a claim checks them.
 - The linear network: `linear_net` (exact solution), `linear_net_paths` (other losses, finite steps),
   `linear_net_phases` (scalings with width), `linear_net_models` (as models in d dimensions).
 - The interaction tensor: `interaction` (the tensor), `interaction_framework` (its exact theory),
-  `interaction_calibration`, `interaction_planted` (worlds with known features), `ensembles` and `ensembles_training`.
+  `interaction_calibration`, `interaction_planted` (worlds with known features).
 - Recursive feature machines: `rfm` (all of it, re-exported), `rfm_kernels`, `rfm_fit`, `rfm_machine`, `rfm_metrics`,
   `rfm_solve`, `rfm_nystrom`, `rfm_device` (on an accelerator), `rfm_estimators` (for scikit-learn), `rfm_targets`;
-  `modular_arithmetic`; `deep_networks` and `deep_networks_training`, whose layers are compared with their gradients.
+  `modular_arithmetic`.
 - The sphere: `sphere` (kernel machines, exponents), `sphere_targets`, `sphere_harmonics`, `sparse_regression` (the
-  sparse interpolant), `networks` (lazy and rich training), `images` and `deformations`.
+  sparse interpolant), `images` and `deformations`.
+- `networks/`: the one network class and its training, for three chapters.
 """
 
 __version__ = "0.1.0"

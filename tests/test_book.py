@@ -43,6 +43,7 @@ IMPORTS = {
 }
 PARTS = {"index": {"hermite_features"}, "sphere": {"sparse_regression"}, "modular": {"rfm_metrics"}}
 MODULES = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "afp_utils").glob("*.py")}
+NETWORKS = {path.stem: ast.parse(path.read_text()) for path in (ROOT / "afp_utils" / "networks").glob("*.py")}
 
 
 def code_cells(name: str) -> list[nbformat.NotebookNode]:
@@ -189,7 +190,7 @@ def test_names_of_figures_are_unique() -> None:
 @EACH
 def test_every_labelled_equation_has_a_function_of_its_name(name: str) -> None:
     cells = [ast.parse(cell.source) for cell in code_cells(name)]
-    known = functions(*MODULES.values(), *cells)
+    known = functions(*MODULES.values(), *NETWORKS.values(), *cells)
     for label in LABELLED.findall(prose(name)):
         assert label.startswith("eq-"), f"the label of an equation must start with eq-, got {label}"
         assert label.removeprefix("eq-").replace("-", "_") in known, f"{label} has no function of its name"
@@ -284,6 +285,12 @@ def test_imports_inside_the_package(module: str) -> None:
     family = module.split("_")[0]
     parts = {other for other in MODULES if other.split("_")[0] == family} | PARTS.get(family, set())
     assert imported(MODULES[module]).keys() <= IMPORTS.get(module, CORE | parts)
+
+
+@pytest.mark.parametrize("module", NETWORKS)
+def test_networks_import_the_core_and_each_other(module: str) -> None:
+    others = {f"networks.{name}" for name in NETWORKS}
+    assert imported(NETWORKS[module]).keys() <= CORE | others
 
 
 @CHAPTERS
