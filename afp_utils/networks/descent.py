@@ -139,7 +139,7 @@ def train(
     clock(epochs=np.array(epochs))
     flat, a_pass, states = Flat(start, x.dtype), -(-x.shape[1] // recipe.batch), list[Network]()
     parameters, batches = flat.start, _batches(points, target, order, recipe.batch)
-    # fused: one pass over the parameters instead of one for each operation, which takes half the time and Adam a fifth
+    # fused: one pass over the parameters instead of one for each operation, in half the time or less
     rule = recipe.optimiser([parameters], lr=recipe.rate, weight_decay=recipe.decay, fused=True)
     parameters.grad = flat.gradient
     with tqdm(total=a_pass * epochs[-1], desc=f"{len(x)} networks", unit="step", disable=None, leave=False) as bar:
@@ -163,7 +163,7 @@ def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor,
     """Points, and what the outputs should be there: values, or ones at the labels."""
     points, outputs, networks = x.shape[:-1], network.outputs, network.weights[0].shape[:-2]
     if x.shape[:-2] != networks:
-        raise ValueError(f"x must be given for each of {networks or 'one'} networks, got {x.shape[:-2] or 'one'}")
+        raise ValueError(f"x must have the networks' leading axes {networks}, got {x.shape[:-2]}")
     if 0 in points:
         raise ValueError("x must hold at least one point, got none")
     finite(x=x, y=y)

@@ -1,7 +1,7 @@
 """Descent with controlled steps: where it stops, how far its steps go, and that its path is that of the flow."""
 
 import inspect
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
@@ -66,6 +66,15 @@ def test_the_controlled_flow_stops_at_its_times_and_does_not_depend_on_how_many_
     still = controlled_flow(antisymmetric(), x, 0 * y, np.array([0.0, 1e3, 2e3]))
     assert len(still.states) == 3
     assert np.abs(still.states[-1].predict(x)).max() < 1e-9
+
+
+def test_the_steps_meet_every_stop():
+    """To the last digit, or a time that was asked for would never come."""
+    (x, y), stops = problem(), (np.linspace(0, 2, 24) ** 1.5 / 3).tolist()
+    path = descent._steps(descent.Flat(antisymmetric(), np.dtype(float)), x, y, half_square, stops)
+    seen = [time for time, *_ in islice(path, 2000)]
+    assert set(stops) <= set(seen)
+    assert seen == sorted(set(seen))
 
 
 def test_the_controlled_flow_of_a_lazy_network_is_that_of_its_tangent_kernel():
@@ -187,7 +196,7 @@ def test_nothing_is_changed_in_place():
         (lambda x, y: fit(antisymmetric(), x, y, loss=squared_hinge), "y must hold labels -1 and 1"),
         (
             lambda x, y: fit(network((3, 2), models=(12,)), x, y),
-            r"x must be given for each of \(12,\) networks, got one",
+            r"x must have the networks' leading axes \(12,\), got \(\)",
         ),
     ],
 )
