@@ -269,7 +269,7 @@ def _steps(flat: Flat, x: Array, y: Array, loss: Loss, stops: Sequence[float] = 
                 break
             rate = step / 2
         here, rate = there, 1.1 * rate if step == rate else rate
-        time = until if step == until - time else time + step
+        time = min(time + step, until)
 
 
 def trajectory(times: Array, states: Sequence[Network], x: Array, y: Array) -> Trajectory:

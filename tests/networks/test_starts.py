@@ -40,6 +40,8 @@ def test_ensembles_have_the_promised_spread_and_each_its_own_generator():
     assert begin.weights[1].std() == pytest.approx(0.5 * np.sqrt(2 / 200), rel=0.05)
     assert [b.shape for b in begin.biases] == [(6, 200), (6, 3)]
     assert not any(b.any() for b in begin.biases)
+    drawn = streams(rng(), 6).init[2].normal(scale=0.5 * np.sqrt(2 / 50), size=(50, 200))  # a column for each neuron
+    np.testing.assert_array_equal(begin.weights[0][2], drawn.T)
     alone = ensemble_start([50, 200, 3], streams(rng(), 6).init[2:3], gain=0.5)
     np.testing.assert_array_equal(begin.weights[1][2], alone.weights[1][0])
     usual = ensemble_start([50, 200, 3], streams(rng(), 6).init)
