@@ -10,11 +10,10 @@ import torch
 from afp_utils.core.models import Model, Probe, Trajectory, observe, white
 from afp_utils.index import population, sampling
 from afp_utils.linear import models, solution
-from afp_utils.networks import shallow
-from afp_utils.networks.deep import TANH, he_start
-from afp_utils.networks.deep_training import gradient_flow as deep_flow
-from afp_utils.networks.ensembles import initial, streams
-from afp_utils.networks.ensembles_training import Momentum, fit_labels
+from afp_utils.networks.descent import Descent, controlled_flow, train
+from afp_utils.networks.flow import gradient_flow
+from afp_utils.networks.mlp import TANH
+from afp_utils.networks.starts import antisymmetric_start, ensemble_start, he_start, streams
 from afp_utils.rfm import kernels, recursion
 from afp_utils.sequence import flows
 from afp_utils.sphere.kernels import RandomFeatureMachine, TangentMachine, uniform_points
@@ -48,21 +47,18 @@ def samples():
 
 
 def relu_network():
-    start = shallow.initial_network(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
-    return shallow.gradient_flow(start, POINTS, VALUES, TIMES)
+    start = antisymmetric_start(60, 3, 0.5, generator=torch.Generator().manual_seed(0))
+    return controlled_flow(start, POINTS, VALUES, TIMES)
 
 
 def ensemble_member():
     made = streams(np.random.default_rng(0), 2)
     x = points(24, 3, 5)
-    y = (x[:, 0] > 0).astype(int)
-    start = initial([3, 8, 2], made.init)
-    both = (np.stack([x, x]), np.stack([y, y]))
-    states = tuple(
-        fit_labels(start, *both, streams(np.random.default_rng(1), 2).order, Momentum(epochs, 6, 0.05)).member(0, 1)
-        for epochs in (0, 5, 40)
-    )
-    return Trajectory(TIMES, np.array([np.mean((state.predict(x) > 0) != y) for state in states]), states)
+    y = np.sign(x[:, 0])
+    both = np.stack([x, x]), np.stack([y, y])
+    path = train(ensemble_start([3, 8, 1], made.init), *both, made.order, Descent(6, 0.05), [0, 5, 40])
+    states = tuple(pair[0] for pair in path)
+    return Trajectory(TIMES, np.array([np.mean((state.predict(x) - y) ** 2) for state in states]), states)
 
 
 def feature_machine():
@@ -87,7 +83,7 @@ RUNS = {
     "ensemble member": (3, ensemble_member),
     "deep network": (
         3,
-        lambda: deep_flow(he_start((3, 6, 5, 1), TANH, rng=np.random.default_rng(0)), POINTS, VALUES, TIMES),
+        lambda: gradient_flow(he_start((3, 6, 5, 1), TANH, rng=np.random.default_rng(0)), POINTS, VALUES, TIMES),
     ),
     "recursive feature machine": (3, feature_machine),
     "linear net, one direction": (

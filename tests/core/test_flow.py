@@ -3,8 +3,9 @@ import pytest
 
 from afp_utils.core.flow import flow_at
 from afp_utils.linear import models
-from afp_utils.networks.deep import TANH, he_start
-from afp_utils.networks.deep_training import gradient_flow
+from afp_utils.networks.flow import gradient_flow
+from afp_utils.networks.mlp import TANH
+from afp_utils.networks.starts import he_start
 
 
 def decay(_, y):

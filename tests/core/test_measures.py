@@ -19,7 +19,8 @@ from afp_utils.core.measures import (
     ntk_drift,
 )
 from afp_utils.core.models import Observation, Probe, Trajectory, observe, white
-from afp_utils.networks.shallow import gradient_flow, initial_network
+from afp_utils.networks.descent import controlled_flow
+from afp_utils.networks.starts import antisymmetric_start
 from tests.helpers import probe, run
 
 WORKED = np.array([4.0, 3.0, 2.0, 1.0]), np.array([0.1, 1.0, 0.05, 0.5]), 0.04
@@ -365,7 +366,7 @@ def test_alignment_is_invariant_to_sign_and_scale_and_turns_with_the_input():
 def antisymmetric(alpha, m=60, seed=0):
     """A network whose neurons cancel in pairs, and a probe for it."""
     x = white(np.random.default_rng(seed).normal(size=(30, 3)))
-    net = initial_network(m, 3, alpha, generator=torch.Generator().manual_seed(seed))
+    net = antisymmetric_start(m, 3, alpha, generator=torch.Generator().manual_seed(seed))
     return net, Probe(x=x, target=x[:, 0], target_gradient=np.tile(np.eye(3)[0], (30, 1)), noise=0.1)
 
 
@@ -380,7 +381,7 @@ def test_a_network_that_is_zero_by_antisymmetry_has_alignment_zero(alpha, m):
 
 def test_alignment_of_an_antisymmetric_network_starts_from_zero_and_grows():
     net, at = antisymmetric(0.1)
-    seen = observe([gradient_flow(net, at.x, at.target, np.array([0.0, 0.1, 1.0]))], at)
+    seen = observe([controlled_flow(net, at.x, at.target, np.array([0.0, 0.1, 1.0]))], at)
     assert agop_alignment(seen)[0, 0] == 0.0
     assert (agop_alignment(seen)[0, 1:] > 0.3).all()
 

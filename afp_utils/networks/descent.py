@@ -1,0 +1,278 @@
+"""How networks learn by steps: many at once, in batches; or one, in steps so small that the path is that of the flow.
+
+Gradients are written out, since their matrices are small: automatic differentiation takes about twice the time.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice, pairwise
+from math import cos, inf, pi
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy import ndarray as Array
+from torch import Tensor
+from tqdm import tqdm
+
+from afp_utils.core.models import Trajectory
+from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
+from afp_utils.networks.mlp import Network, Points, Values, backward, forward
+
+WEIGHT_CHANGE, OUTPUT_CHANGE = 0.05, 0.05
+"""The most that one step of `fit` may change: the parameters, relative to the first layer, since one huge early step can
+kill all neurons; and an output."""
+
+MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
+
+Stop = tuple[float, float, Tensor]
+"""Time, mean loss and parameters."""
+Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def half_square(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """|f - y|^2 / 2 of each point, and its slope in f."""
+    apart = outputs - y
+    return apart.square().sum(dim=-1) / 2, apart
+
+
+def squared_hinge(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """max(0, 1 - y f)^2 / 2 of each point, and its slope in f, for labels y of -1 and 1."""
+    short = (1 - y * outputs).clamp(min=0)
+    return short.square().sum(dim=-1) / 2, -y * short
+
+
+class Pass(NamedTuple):
+    """What a forward pass saw: the parameters, each layer's weights, inputs and values, and the outputs."""
+
+    vector: Tensor
+    weights: list[Tensor]
+    inputs: list[Tensor]
+    values: list[Tensor]
+    outputs: Tensor
+
+
+class Flat:
+    """A network, or several, whose parameters are one long vector, which a rule can move in one go."""
+
+    def __init__(self, like: Network, dtype: np.dtype) -> None:
+        self.like = like
+        self.shapes = [part.shape for part in (*like.weights, *like.biases)]
+        self.sizes = [int(np.prod(shape)) for shape in self.shapes]
+        self.start = torch.cat([torch.from_numpy(p.astype(dtype)).flatten() for p in (*like.weights, *like.biases)])
+        self.gradient = torch.empty_like(self.start)
+        self.down = self.layers(self.gradient)
+
+    def layers(self, vector: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """The weights and the biases, as windows on the vector."""
+        parts = [part.view(shape) for part, shape in zip(vector.split(self.sizes), self.shapes)]
+        return parts[: len(self.like.weights)], parts[len(self.like.weights) :]
+
+    def network(self, vector: Tensor) -> Network:
+        weights, biases = (tuple(part.numpy().copy() for part in parts) for parts in self.layers(vector))
+        return replace(self.like, weights=weights, biases=biases)
+
+    def forward(self, vector: Tensor, x: Tensor) -> Pass:
+        weights, biases = self.layers(vector)
+        inputs, values = forward(weights, biases, self.like.activation, x)
+        return Pass(vector, weights, inputs, values, self.like.scale * values[-1])
+
+    def backward(self, seen: Pass, slope: Tensor) -> Tensor:
+        """The gradient of a number, given its slope in the outputs. The next call overwrites it."""
+        slopes = backward(seen.weights, self.like.activation, seen.values, self.like.scale * slope)
+        for h, at, weights in zip(seen.inputs, slopes, self.down[0]):
+            torch.matmul(at.mT, h, out=weights)
+        for at, biases in zip(slopes, self.down[1]):
+            torch.sum(at, dim=-2, out=biases)
+        return self.gradient
+
+
+# ---- many networks at once ----
+
+
+@checked
+@dataclass(frozen=True)
+class Descent:
+    """How to descend in batches: points of a batch, rate, L2 decay of all parameters, and one of torch's fused optimisers.
+
+    With `cosine` the rate falls to 0 as half a cosine.
+
+    Raises `ValueError` for a batch below 1, a rate that is not positive, or a negative decay.
+    """
+
+    batch: int
+    rate: float
+    decay: float = 0.0
+    cosine: bool = False
+    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
+
+    def __post_init__(self) -> None:
+        positive(batch=self.batch, rate=self.rate)
+        nonnegative(decay=self.decay)
+
+
+@checked
+def train(
+    start: Network,
+    x: Float[Array, "model n d"],
+    y: Int[Array, "model n"] | Float[Array, "model n *output"],
+    order: Sequence[np.random.Generator | torch.Generator],
+    recipe: Descent,
+    epochs: Sequence[int],
+) -> tuple[Network, ...]:
+    """Train every one of several networks on its own points, and keep all after the given numbers of passes.
+
+    Integers y are labels, and the loss is the cross-entropy of the outputs; other y are values, and it is half the squared
+    distance. It is *summed* over networks, so that each learns as if it were alone: a mean would divide everybody's rate
+    by their number. Batches are taken from a new permutation of each network's points in each pass, drawn from its
+    generator in `order`. In the precision of `x`; a progress bar shows in a terminal.
+
+    Raises `ValueError` for no points, values that are not finite, labels without an output, another number of networks,
+    generators or outputs, epochs that are none, negative or do not increase, or a training that diverges.
+    """
+    if len(order) != len(x):
+        raise ValueError(f"order must be one generator per network ({len(x)}), got {len(order)}")
+    points, target = data(start, x, y, x.dtype)
+    link = partial(torch.softmax, dim=-1) if np.issubdtype(y.dtype, np.integer) else torch.positive
+    clock(epochs=np.array(epochs))
+    flat, a_pass, states = Flat(start, x.dtype), -(-x.shape[1] // recipe.batch), list[Network]()
+    parameters, batches = flat.start, _batches(points, target, order, recipe.batch)
+    # fused: one pass over the parameters instead of one for each operation, in half the time or less
+    rule = recipe.optimiser([parameters], lr=recipe.rate, weight_decay=recipe.decay, fused=True)
+    parameters.grad = flat.gradient
+    with tqdm(total=a_pass * epochs[-1], desc=f"{len(x)} networks", unit="step", disable=None, leave=False) as bar:
+        for before, now in pairwise([0, *epochs]):
+            for step in range(a_pass * before, a_pass * now):
+                part, wanted = next(batches)
+                seen = flat.forward(parameters, part)
+                # the slope of either loss; the gradient goes to parameters.grad
+                flat.backward(seen, (link(seen.outputs) - wanted).div_(part.shape[1]))
+                if recipe.cosine:
+                    rule.param_groups[0]["lr"] = recipe.rate * (1 + cos(pi * step / (a_pass * epochs[-1]))) / 2
+                rule.step()
+                bar.update()
+            if not torch.isfinite(parameters).all():
+                raise ValueError(f"recipe must keep the weights finite (lower its rate), got {recipe}")
+            states.append(flat.network(parameters))
+    return tuple(states)
+
+
+def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor, Tensor]:
+    """Points, and what the outputs should be there: values, or ones at the labels."""
+    points, outputs, networks = x.shape[:-1], network.outputs, network.weights[0].shape[:-2]
+    if x.shape[:-2] != networks:
+        raise ValueError(f"x must have the networks' leading axes {networks}, got {x.shape[:-2]}")
+    if 0 in points:
+        raise ValueError("x must hold at least one point, got none")
+    finite(x=x, y=y)
+    if np.issubdtype(y.dtype, np.integer):
+        if y.min() < 0 or y.max() >= outputs:
+            raise ValueError(f"y must be from 0 to {outputs - 1}, got {y.min()} to {y.max()}")
+        y = np.eye(outputs)[y]
+    if y.size != np.prod(points) * outputs:
+        raise ValueError(f"y must have one value per output ({outputs}) at each point, got shape {y.shape}")
+    x, y = (np.ascontiguousarray(part, dtype=dtype) for part in (x, y.reshape(*points, outputs)))
+    return torch.from_numpy(x), torch.from_numpy(y)
+
+
+def clock(**arguments: Array) -> None:
+    """Refuse times that are none, negative or do not increase."""
+    for name, value in arguments.items():
+        if len(value) == 0:
+            raise ValueError(f"{name} must hold at least one, got none")
+    nonnegative(**arguments)
+    increasing(**arguments)
+
+
+def _batches(
+    x: Tensor, target: Tensor, order: Sequence[np.random.Generator | torch.Generator], size: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Points and targets (network, point, coordinate) of each batch, pass after pass."""
+    models, n = np.arange(len(x))[:, None], x.shape[1]
+    while True:
+        rows = np.stack(
+            [torch.randperm(n, generator=g) if isinstance(g, torch.Generator) else g.permutation(n) for g in order]
+        )
+        yield from zip(x[models, rows].split(size, dim=1), target[models, rows].split(size, dim=1))
+
+
+# ---- one network, with controlled steps ----
+
+
+@checked
+def fit(
+    network: Network, x: Points, y: Values, *, loss: Loss = half_square, tolerance: float = 1e-4, steps: int = 20_000
+) -> Trajectory:
+    """Descend the mean loss until it is below the tolerance or the steps are used up: first and last state.
+
+    The path is that of gradient flow of mean loss / alpha^2 (alpha 1 if the network has none), whose time is the clock;
+    the risk is the mean squared error on the data. A step is taken if the loss does not increase and no output changes by
+    OUTPUT_CHANGE or more; the rate is then raised by a tenth, else halved. No step changes the parameters by more than
+    WEIGHT_CHANGE of the first layer's length.
+
+    Raises `ValueError` for no points, values that are not finite, values other than -1 and 1 for `squared_hinge`, a
+    tolerance that is not positive or steps below 1.
+    """
+    positive(tolerance=tolerance, steps=steps)
+    if loss is squared_hinge and not np.all(np.abs(y) == 1):
+        raise ValueError(f"y must hold labels -1 and 1, got {y[np.abs(y) != 1][0]}")
+    flat = Flat(network, network.weights[0].dtype)
+    for stop in islice(_steps(flat, x, y, loss), steps + 1):
+        if stop[1] < tolerance:
+            break
+    time, _, vector = stop
+    states = (network, flat.network(vector)) if time else (network,)
+    return trajectory(np.array([0.0, time])[: len(states)], states, x, y)
+
+
+@checked
+def controlled_flow(network: Network, x: Points, y: Values, times: Float[Array, " time"]) -> Trajectory:
+    """Gradient flow of mean |f - y|^2 / (2 alpha^2) by the steps of `fit`, at the given times.
+
+    Good to some per cent, and quick where kinks cost `flow.gradient_flow` many steps: for RELU.
+
+    Raises `ValueError` for no points, values that are not finite, or times that are none, negative or do not increase.
+    """
+    clock(times=times)
+    flat = Flat(network, network.weights[0].dtype)
+    path = (vector for time, _, vector in _steps(flat, x, y, half_square, times.tolist()) if time in times)
+    return trajectory(times, [flat.network(vector) for vector in islice(path, len(times))], x, y)
+
+
+def _steps(flat: Flat, x: Array, y: Array, loss: Loss, stops: Sequence[float] = ()) -> Iterator[Stop]:
+    """Where the descent stands at the start, after each step, and at all stops; without them, as long as anything moves."""
+    points, target = data(flat.like, x, y, flat.like.weights[0].dtype)
+    time, alpha = 0.0, flat.like.alpha or 1.0
+    rate, here = 1e-3 * alpha, flat.forward(flat.start, points)
+    losses, slope = loss(here.outputs, target)
+    value = float(losses.mean())
+    while True:
+        yield time, value, here.vector
+        ahead = [stop for stop in stops if stop > time]
+        until = min(ahead, default=inf)
+        down = flat.backward(here, slope / (len(x) * alpha**2))
+        steepness = sum(float(torch.linalg.norm(part)) for parts in flat.down for part in parts)
+        if steepness == 0:
+            yield from ((stop, value, here.vector) for stop in ahead)
+            return
+        rate = min(rate, WEIGHT_CHANGE * float(torch.linalg.norm(here.weights[0])) / steepness)
+        # near the end of training the loss changes by less than its rounding
+        most = value + 4 * torch.finfo(here.vector.dtype).eps * value
+        while True:
+            step = min(rate, until - time)
+            there = flat.forward(here.vector - step * down, points)
+            losses, slope = loss(there.outputs, target)
+            value = float(losses.mean())
+            if float((there.outputs - here.outputs).abs().max()) < OUTPUT_CHANGE and value <= most:
+                break
+            rate = step / 2
+        here, rate = there, 1.1 * rate if step == rate else rate
+        time = min(time + step, until)
+
+
+def trajectory(times: Array, states: Sequence[Network], x: Array, y: Array) -> Trajectory:
+    """With the mean squared error on the data as risk."""
+    risk = [np.mean((state.predict(x).reshape(y.shape) - y) ** 2) for state in states]
+    return Trajectory(times, np.array(risk, dtype=float), tuple(states))

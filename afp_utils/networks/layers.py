@@ -1,0 +1,79 @@
+"""What a layer's weights keep, and what gradients say of it: both sides of the neural feature ansatz and of FACT.
+
+h is the input of a layer, a = W h + b what its activation sees, f the outputs. Layers count from 1.
+"""
+
+import numpy as np
+from jaxtyping import Float
+from numpy import ndarray as Array
+
+from afp_utils.core.refuse import checked, positive
+from afp_utils.networks.descent import data
+from afp_utils.networks.mlp import Network, Points, Values
+
+
+@checked
+def feature_matrix(network: Network, layer: int) -> Float[Array, "d d"]:
+    """W_l^T W_l, the metric of layer l = 1, 2, ...: |W_l (h - h')|^2 is the squared distance of two inputs in it.
+
+    Raises `ValueError` for a layer that is not there.
+    """
+    weight = _weight(network, layer)
+    return weight.T @ weight
+
+
+@checked
+def layer_agop(network: Network, x: Points, layer: int) -> Float[Array, "m m"]:
+    """Average gradient outer product in the input h of a layer, summed over outputs: mean_i (df/dh_i)^T (df/dh_i).
+
+    Layer 1 gives that of the predictor.
+
+    Raises `ValueError` for a layer that is not there, no points, or values that are not finite.
+    """
+    return _mean_square(_slopes(network, x, layer) @ network.weights[layer - 1])
+
+
+@checked
+def tangent_covariance(network: Network, x: Points, layer: int) -> Float[Array, "m m"]:
+    """T_l = mean_i (df/da_i)^T (df/da_i), in the values a before the activation: AGOP_l = W_l^T T_l W_l.
+
+    Raises `ValueError` for a layer that is not there, no points, or values that are not finite.
+    """
+    return _mean_square(_slopes(network, x, layer))
+
+
+@checked
+def fact(network: Network, x: Points, y: Values, layer: int, decay: float) -> Float[Array, "m m"]:
+    """Right-hand side of W_l^T W_l = -(1 / decay) mean_i (d loss_i / dh_i) h_i^T, h being the input of layer l.
+
+    The loss of a point is |f - y|^2 / 2. The equation holds at stationary points of the penalised risk (Boix-Adsera et
+    al. 2025); anywhere, the difference of its sides is W_l^T times the slope of `penalised_risk` in W_l, over the decay.
+
+    Raises `ValueError` for a layer that is not there, no points, values that are not finite, or a decay that is not
+    positive.
+    """
+    slopes = _slopes(network, x, layer) @ network.weights[layer - 1]
+    positive(decay=decay)
+    wanted = data(network, x, y, network.weights[0].dtype)[1].numpy()
+    errors = network.predict(x).reshape(wanted.shape) - wanted
+    return -np.einsum("nk,kna->an", errors, slopes) @ network.inputs(x)[layer - 1] / (decay * len(x))
+
+
+def _weight(network: Network, layer: int) -> Array:
+    if not 1 <= layer <= len(network.weights):
+        raise ValueError(f"layer must be from 1 to {len(network.weights)}, got {layer}")
+    return network.weights[layer - 1]
+
+
+def _slopes(network: Network, x: Array, layer: int) -> Array:
+    """df / da of a layer (output, point, neuron)."""
+    _weight(network, layer)
+    if len(x) == 0:
+        raise ValueError("x must hold at least one point, got none")
+    return network.slopes(x)[layer - 1]
+
+
+def _mean_square(slopes: Array) -> Array:
+    """Outer products of slopes (output, point, coordinate), summed over outputs, mean over points."""
+    flat = slopes.reshape(-1, slopes.shape[-1])
+    return flat.T @ flat / slopes.shape[1]
