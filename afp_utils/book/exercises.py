@@ -37,15 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from afp_utils.book.difference import (
-    Mistake,
-    attempt,
-    difference,
-    expect,
-    experiment,
-    leaves,
-    same,
-)
+from afp_utils.book.difference import Mistake, attempt, difference, expect, experiment, leaves, same
 
 Answer = Callable[..., Any]
 
@@ -102,22 +94,22 @@ class Exercise:
     @property
     def code(self) -> str:
         """The worked solution as a reader would write it: no decorator, the docstring cut to its first line."""
-        head, body = self._parts()
-        return "\n".join([*head, *body])
+        return self._head_and_body[0] + self._head_and_body[1]
 
     @property
     def stub(self) -> str:
         """The worked solution with everything below its docstring blanked."""
-        return "\n".join([*self._parts()[0], "    ...  # your code here"])
+        return f"{self._head_and_body[0]}    ...  # your code here"
 
-    def _parts(self) -> tuple[list[str], list[str]]:
-        source = textwrap.dedent(inspect.getsource(self.solution))
-        function, lines = ast.parse(source).body[0], source.splitlines()
+    @property
+    def _head_and_body(self) -> tuple[str, str]:
+        lines = textwrap.dedent(inspect.getsource(self.solution)).splitlines()
+        function = ast.parse("\n".join(lines)).body[0]
         assert isinstance(function, ast.FunctionDef)
         docstring = function.body[0]
-        first = inspect.cleandoc(self.solution.__doc__ or "").splitlines()[0]
         head = lines[function.lineno - 1 : docstring.lineno - 1]
-        return [*head, f'    """{first}"""'], lines[docstring.end_lineno :]
+        first = inspect.cleandoc(self.solution.__doc__ or "").partition("\n")[0]
+        return "\n".join([*head, f'    """{first}"""', ""]), "\n".join(lines[docstring.end_lineno :])
 
     def checker(self, function: Callable[[Answer], None]) -> None:
         """Register the function that tries an answer and raises `Mistake` where it is wrong."""
@@ -168,18 +160,22 @@ class Exercise:
             right = [same(*pair, self.tolerance) for pair in zip(given, truths)]
             if all(right):
                 return
-            shared: list[tuple[bool, str]] = []
-            for sentence, mistake in self.mistakes:
-                alike = [same(one, attempt(mistake, case), self.tolerance) for one, case in zip(given, cases)]
-                if all(alike[i] for i, fine in enumerate(right) if not fine):
-                    shared.append((not all(alike), sentence))
-            if shared:  # those that agree on all inputs come before those that agree where the answer is wrong
-                raise Mistake(min(shared, key=lambda pair: pair[0])[1])
-            results = [leaves(*pair) for pair in zip(given, truths)]
+            if sentence := self._listed(given, cases, right):
+                raise Mistake(sentence)
             names = list(inspect.signature(self.solution).parameters)
-            where, kind, size = difference(names, cases, results, self.tolerance)
-            kind = kind or experiment(names, answer, self.solution, cases, self.tolerance)
-            raise Mistake(where + (kind or size))
+            where, kind, size = difference(names, cases, [leaves(*pair) for pair in zip(given, truths)], self.tolerance)
+            raise Mistake(where + (kind or experiment(names, answer, self.solution, cases, self.tolerance) or size))
+
+    def _listed(self, given: list[Any], cases: list[tuple[Any, ...]], right: list[bool]) -> str:
+        """The sentence of the mistake with these results, on all inputs or else where they are wrong; or nothing."""
+        found = ""
+        for sentence, mistake in self.mistakes:
+            alike = [same(one, attempt(mistake, case), self.tolerance) for one, case in zip(given, cases)]
+            if all(alike):
+                return sentence
+            if not found and all(a or r for a, r in zip(alike, right)):
+                found = sentence
+        return found
 
 
 # ---- calls ----
@@ -217,12 +213,11 @@ def _call(function: Answer, arguments: tuple[Any, ...], named: dict[str, Any], s
     except BaseException as error:  # noqa: BLE001 - SystemExit as well
         frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
         theirs = [frame for frame in frames if frame[0] != __file__]
-        lines = [f" in line {line}" for file, line in theirs if file == theirs[0][0]]  # of one cell
-        line = lines[-1] if lines else ""
+        line = next((f" in line {line}" for file, line in theirs[::-1] if file == theirs[0][0]), "")  # of one cell
+        if isinstance(error, _TimeUp):
+            raise Mistake(f"your function was stopped{line}: it took more than {seconds:g} seconds") from None
         first = str(error).partition("\n")[0]
-        raised = f"your function raised {type(error).__name__}{line}" + (f": {first}" if first else "")
-        late = f"your function was stopped{line}: it took more than {seconds:g} seconds"
-        raise Mistake(late if isinstance(error, _TimeUp) else raised) from None
+        raise Mistake(f"your function raised {type(error).__name__}{line}" + f": {first}" * bool(first)) from None
 
 
 def exercise(*, minutes: int, hint: str, worked: str, **given: Any) -> Callable[[Answer], Exercise]:
