@@ -117,16 +117,16 @@ KINDS: tuple[tuple[str, Answer], ...] = (
 )
 
 
-def _entries(got: np.ndarray, truth: np.ndarray, *first: int) -> bool:
+def _entries(got: np.ndarray, truth: np.ndarray, one: int, other: int) -> bool:
     """Whether all entries but one agree, counted from the first or the second of each."""
-    parts = [array[k : k + len(array) - 1] for array, k in zip((got, truth), first) if array.ndim and len(array) > 1]
-    return len(parts) == 2 and bool(_close(*parts).all())
+    rest = len(truth) - 1 if truth.ndim else 0
+    return rest > 0 and bool(_close(got[one : one + rest], truth[other : other + rest]).all())
 
 
 def difference(
     names: list[str], cases: list[Case], results: list[list[Leaf]], tolerance: float
 ) -> tuple[str, str, str]:
-    """Where an answer is wrong if not everywhere, the kind of difference (or nothing), and its size."""
+    """Where an answer is wrong if not everywhere, the kind of difference (or nothing), and what else there is to say."""
     bad = [[leaf for leaf in leaves if not _close(*leaf[1:], tolerance).all()] for leaves in results]
     # a result that should be zero is easily right
     told = [b or not any(truth.any() for _, _, truth in leaves) for b, leaves in zip(bad, results)]
@@ -143,7 +143,7 @@ def difference(
         any(same(a, b, tolerance) for *_, b in leaves) for leaves in results for _, a, _ in leaves
     ):
         return where, "the parts are right and stand in the wrong order", ""
-    return where, _kind(pairs) or _factor(pairs), _size(pairs)
+    return where, _kind(pairs) or _factor(pairs), _rest(pairs)
 
 
 def _kind(pairs: list[Pair]) -> str:
@@ -153,16 +153,20 @@ def _kind(pairs: list[Pair]) -> str:
     return next((words for words, fits in kinds if all(np.all(fits(got, truth)) for _, got, truth in pairs)), "")
 
 
-def _size(pairs: list[Pair]) -> str:
-    if all(truth.ndim and _close(got, truth).any() for _, got, truth in pairs):
+def _rest(pairs: list[Pair]) -> str:
+    arrays = all(truth.ndim for *_, truth in pairs)
+    if arrays and all(_close(got, truth).any() for _, got, truth in pairs):
         return "some entries are right, others wrong"
-    if all(
-        truth.ndim and _close(got / np.linalg.norm(got), truth / np.linalg.norm(truth)).all() for _, got, truth in pairs
+    if arrays and all(
+        _close(got / np.linalg.norm(got), truth / np.linalg.norm(truth)).all() for _, got, truth in pairs
     ):
         return "each result is right up to a factor that changes with the inputs"
     got, truth = (sum(np.abs(pair[k]).sum() for pair in pairs) for k in (1, 2))
-    large = "far too large" if got >= 2 * truth else "of the right size, but wrong"
-    return "far too small" if 2 * got <= truth else large
+    return (
+        "of the right size, but wrong"
+        if truth < 2 * got < 4 * truth
+        else f"far too {'large' if got > truth else 'small'}"
+    )
 
 
 def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
@@ -235,8 +239,8 @@ def experiment(
         after = [[attempt(function, case) for case in moved] for function in (answer, solution)]
         if any(result is None for results in after for result in results):
             continue
-        if not words.startswith("on"):
-            if all(same(*both, tolerance) for both in zip(*after)) and _varied(after[1]):
+        if not words.startswith("on "):
+            if all(same(one, other, tolerance) for one, other in zip(*after)) and _varied(after[1]):
                 found.append(words)
             continue
         depends = [not all(same(*both, tolerance) for both in zip(*pair)) for pair in zip(before, after)]

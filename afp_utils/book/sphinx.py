@@ -57,24 +57,17 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
 
 def as_rst(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are plain text with `code` and indented formulas; Sphinx reads reStructuredText. In place."""
-    example = code = formula = False
-    text: list[str] = []
-    for line in lines:
-        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
-        code = code and bool(line.strip())  # a piece of code may run over the end of a line, not of a paragraph
-        if line.startswith("    ") and not example:
-            text += [line] if formula else ["::", "", line]
-            formula = True
-        elif line.strip() and not example:
-            parts = line.split("`")
-            for k in range(code, len(parts), 2):
-                parts[k] = re.sub(r"([*|_\\])", r"\\\1", parts[k])
-            text.append("``".join(parts))
-            code ^= len(parts) % 2 == 0
-            formula = False
-        else:
-            text.append(line)
-    lines[:] = text
+    lines[:] = "\n\n".join(map(_rst, "\n".join(lines).split("\n\n"))).split("\n")
+
+
+def _rst(paragraph: str) -> str:
+    if paragraph.startswith("    "):
+        return f"::\n\n{paragraph}"
+    if paragraph.lstrip().startswith(">>>"):
+        return paragraph
+    parts = paragraph.split("`")
+    parts[::2] = [re.sub(r"([*|_\\])", r"\\\1", part) for part in parts[::2]]
+    return "``".join(parts)
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:

@@ -291,7 +291,7 @@ def test_draft_and_take_lose_nothing(book: Book) -> None:
 
 
 def test_the_functions_that_a_value_comes_from_are_recorded(book: Book) -> None:
-    assert book.read().cells[3].metadata.afp.calls == ["trajectory.white"]
+    assert book.read().cells[3].metadata.afp.calls == ["core.models.white"]
     assert "white" not in book.read().cells[3].source
 
 
@@ -301,12 +301,13 @@ def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
 
 
 def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
-    result = book.tool("carries", "trajectory.white")
-    assert result.stdout == "trajectory.white: small (small): A quarter.\n"
-    result = book.tool("carries", "trajectory.grey")
+    result = book.tool("carries", "core.models.white")
+    assert result.stdout == "core.models.white: small (small): A quarter.\n"
+    result = book.tool("carries", "core.models.grey")
     assert result.returncode != 0
     assert (
-        "FUNCTION must be one that a claim rests on, among ['trajectory.white'], got 'trajectory.grey'" in result.stderr
+        "FUNCTION must be one that a claim rests on, among ['core.models.white'], got 'core.models.grey'"
+        in result.stderr
     )
 
 
