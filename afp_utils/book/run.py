@@ -188,7 +188,7 @@ def do_all(tasks: list[Task]) -> None:
 
 def as_text(notebook: nbformat.NotebookNode, **marks: object) -> str:
     """What people write in a chapter: no outputs, and of generated cells their place."""
-    settings = {"afp": marks, "jupytext": {"notebook_metadata_filter": "afp"}}
+    settings = {"afp": marks, "jupytext": {"notebook_metadata_filter": "afp" if marks else "-all"}}
     text = nbformat.v4.new_notebook(metadata=settings)
     for cell in notebook.cells:
         place = {key: value for key, value in notebooks.marks(cell).items() if key not in ("made", "calls")}
