@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -247,6 +247,11 @@ class Record:
         return {CLAIM: self.json(), "text/html": self.html(), "text/plain": str(self)}
 
 
+def recorded(entry: Mapping[str, Any]) -> Record:
+    """The record that a notebook stores, with the claim as the registry has it."""
+    return Record(registry()[entry["id"]], entry["value"], entry.get("rival"))
+
+
 @cache
 def sources() -> Mapping[str, str]:
     """The works of the bibliography by key, as a reader sees them: authors and year, a letter where those agree."""
@@ -262,11 +267,9 @@ def sources() -> Mapping[str, str]:
     return {key: f"{who} ({year}{letter[key]})" for key, (who, year) in named.items()}
 
 
-def registry_files() -> list[Traversable]:
+def registry_files() -> list[Path]:
     """The files of claims, by the name of their chapter, in whatever room they are."""
-    rooms = [room for room in files("afp_utils").iterdir() if room.is_dir()]
-    found = [path for room in rooms for path in room.iterdir() if path.name.startswith("claims-")]
-    return sorted(found, key=lambda path: path.name)
+    return sorted(Path(str(files("afp_utils"))).glob("*/claims-*.toml"), key=lambda path: path.name)
 
 
 @cache

@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from afp_utils.book.difference import Mistake, attempt, difference, expect, experiment, leaves, same
+from afp_utils.book.difference import Mistake, attempt, difference, expect, leaves, same
 
 Answer = Callable[..., Any]
 
@@ -163,8 +163,8 @@ class Exercise:
             if sentence := self._listed(given, cases, right):
                 raise Mistake(sentence)
             names = list(inspect.signature(self.solution).parameters)
-            where, kind, size = difference(names, cases, [leaves(*pair) for pair in zip(given, truths)], self.tolerance)
-            raise Mistake(where + (kind or experiment(names, answer, self.solution, cases, self.tolerance) or size))
+            results = [leaves(*pair) for pair in zip(given, truths)]
+            raise Mistake(difference(names, answer, self.solution, cases, results, self.tolerance))
 
     def _listed(self, given: list[Any], cases: list[tuple[Any, ...]], right: list[bool]) -> str:
         """The sentence of the mistake with these results, on all inputs or else where they are wrong; or nothing."""
@@ -183,22 +183,20 @@ class Exercise:
 
 @contextmanager
 def _watch(seconds: float) -> Iterator[None]:
-    """Stop what runs inside after `seconds` or on Ctrl-C, in the main thread; the clock needs a POSIX system."""
-    if threading.current_thread() is not threading.main_thread():
+    """Stop what runs inside after `seconds` or on Ctrl-C, in the main thread of a POSIX system."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def stop(number: int, _: Any) -> None:
         raise _Interrupted if number == signal.SIGINT else _TimeUp
 
-    clock = hasattr(signal, "setitimer")
-    old = {number: signal.signal(number, stop) for number in [signal.SIGINT, *([signal.SIGALRM] if clock else [])]}
-    rest = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0) if clock else (0.0, 0.0)  # again where it is swallowed
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGALRM)}
+    rest = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again where it is swallowed
     try:
         yield
     finally:
-        if clock:
-            signal.setitimer(signal.ITIMER_REAL, *rest)
+        signal.setitimer(signal.ITIMER_REAL, *rest)
         for number, handler in old.items():
             signal.signal(number, handler or signal.SIG_DFL)
 

@@ -118,12 +118,8 @@ def read(folder: Path = Path()) -> Ledger:
     found = {entry["id"]: entry for path in paths for entry in stored(path)}
     order = {path.stem: place for place, path in enumerate(paths)}
     known = dict(sorted(claims.registry().items(), key=lambda item: order.get(item[1].chapter, len(order))))
-    records = {name: _record(claim, found[name]) if name in found else None for name, claim in known.items()}
+    records = {name: claims.recorded(found[name]) if name in found else None for name in known}
     return Ledger(known, records, {name: frozenset(found[name]["calls"] if name in found else ()) for name in known})
-
-
-def _record(claim: Claim, entry: dict[str, Any]) -> Record:
-    return Record(claim, entry["value"], entry.get("rival"))
 
 
 def faults(folder: Path) -> list[str]:
@@ -145,7 +141,7 @@ def _faults(claim: Claim, entry: dict[str, Any], chapter: str, seen: Mapping[str
         yield f"claim {claim.id} is registered for {claim.chapter} but checked in {chapter}"
     if claim.id in seen:
         yield f"claim {claim.id} is checked twice: in {seen[claim.id]} and {chapter}"
-    record, held = _record(claim, entry), {key: value for key, value in entry.items() if key != "calls"}
+    record, held = claims.recorded(entry), {key: value for key, value in entry.items() if key != "calls"}
     if record.holds == "failed":
         yield f"claim {claim.id} fails: stored {shown(record.value)}, expected {claim.expect}"
     elif held != record.json():

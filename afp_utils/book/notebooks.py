@@ -304,7 +304,7 @@ def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
             wrong = "is checked twice" if entry["id"] in seen else "is not registered"
             raise ChapterError(f"{place}claim {entry['id']} {wrong}")
         seen.add(entry["id"])
-        record = claims.Record(claims.registry()[entry["id"]], entry["value"], entry.get("rival"))
+        record = claims.recorded(entry)
         if record.trouble:
             raise ChapterError(place + record.trouble)
         bundle = nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_())))

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import jupytext
 import nbformat
@@ -121,54 +120,44 @@ def store(notebook: nbformat.NotebookNode, name: str) -> None:
         COVER[2].write_bytes(notebooks.image(notebook, COVER[1]))
 
 
-class Task(NamedTuple):
-    name: str
-    changed: bool = False
-    measured: bool = False
-    take: bool = False
-    force: bool = False
-
-
-def do(task: Task) -> tuple[str, str]:
+def do(name: str, given: argparse.Namespace) -> tuple[str, str]:
     """Bring one chapter up to date. Returns a line about it, and what went wrong, so that the others go on."""
     try:
-        return updated(task), ""
+        return updated(name, given), ""
     except (ChapterError, ClaimError) as error:
         return "", str(error)
     except Exception as error:  # noqa: BLE001 - whatever happens to one chapter, the others go on
-        return "", f"{task.name}: {type(error).__name__}: {error}"
+        return "", f"{name}: {type(error).__name__}: {error}"
 
 
-def updated(task: Task) -> str:
+def updated(name: str, given: argparse.Namespace) -> str:
     """Bring one chapter up to date, without a run if that will do. Returns a line about it, or nothing."""
-    name = task.name
-    notebook = taken(name, task.force) if task.take else read(path(name))
+    take = given.action == "take"
+    notebook = taken(name, given.force) if take else read(path(name))
     old = read(path(name)) if path(name).exists() else None
-    if old and not task.force and (cells := notebooks.edited(old)):
+    if old and not given.force and (cells := notebooks.edited(old)):
         raise ChapterError(
             f"{name}: cells {', '.join(cells)} are generated, and somebody has written in them. Save a copy of "
             f"{path(name).name} under another name to keep the words; then run with --force to make the cells anew"
         )
-    if not ((task.changed or task.take) and old and notebooks.renewed(notebook, old, name)):
-        return run(notebook, name, task.measured)
+    if not ((given.changed or take) and old and notebooks.renewed(notebook, old, name)):
+        return run(notebook, name, given.action == "measure")
     if nbformat.writes(notebook) == nbformat.writes(read(path(name))):
         return ""
     store(notebook, name)
     return f"{name:32} no need to run"
 
 
-def do_all(tasks: list[Task]) -> None:
+def do_all(names: list[str], given: argparse.Namespace) -> None:
     """Two chapters at a time (one when measuring), then the ledger and the pages that quote it.
 
     Raises `ChapterError` with all that went wrong.
     """
-    chapters, last = ([task for task in tasks if (task.name == LEDGER) is ledger] for ledger in (False, True))
-    if not last and LEDGER in notebooks.names():
-        last = [Task(LEDGER, changed=True)]
-    for group in (chapters, last):
-        jobs = Parallel(n_jobs=1 if any(task.measured for task in group) else 2, return_as="generator_unordered")(
-            delayed(do)(task) for task in group
-        )
+    ledger = given if LEDGER in names else argparse.Namespace(action="run", changed=True, force=False)
+    chapters = [name for name in names if name != LEDGER]
+    workers = 1 if given.action == "measure" else 2
+    for group, wanted in ((chapters, given), ([LEDGER] if LEDGER in notebooks.names() else [], ledger)):
+        jobs = Parallel(workers, return_as="generator_unordered")(delayed(do)(name, wanted) for name in group)
         faults = list[str]()
         for said, fault in tqdm(jobs, total=len(group), disable=None if group else True, leave=False):
             if said:
@@ -280,12 +269,12 @@ def act(given: argparse.Namespace) -> None:
         for name in chosen:
             draft(name, given.force)
         return None
-    take = given.action == "take"
-    before = {name: (DRAFTS / f"{name}.py").read_text(encoding="utf-8") for name in chosen if take}
-    do_all([Task(name, given.changed, given.action == "measure", take, given.force) for name in chosen])
-    for name, text in before.items():  # the draft has now seen the chapter, unless somebody went on writing meanwhile
-        if (DRAFTS / f"{name}.py").read_text(encoding="utf-8") == text:
-            draft(name, force=True)
+    drafts = [DRAFTS / f"{name}.py" for name in chosen if given.action == "take"]
+    before = [file.read_text(encoding="utf-8") for file in drafts]
+    do_all(chosen, given)
+    for file, text in zip(drafts, before):  # each has now seen its chapter, unless somebody went on writing meanwhile
+        if file.read_text(encoding="utf-8") == text:
+            draft(file.stem, force=True)
     if given.changed:
         print("chapters: all outputs are current")
     return None

@@ -40,9 +40,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Claim]:
 
 
 @pytest.fixture
-def settled(registry: dict[str, Claim], monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+def settled() -> Callable[..., bool]:
     """Whether a fresh output is taken for the stored one."""
-    monkeypatch.setattr(compare, "registry", lambda: registry)
 
     def settled(fresh: dict[str, Any], stored: dict[str, Any]) -> bool:
         (outcome,) = compare.settle([{"data": fresh}], [{"data": stored}])
