@@ -85,8 +85,7 @@ class Expectation:
             _must(_numbers(given[name]), f"{name} must be a number or a list of them, got {given[name]!r}")
         if "within" in given:
             fits = np.shape(self.within) in ((), np.shape(self.near)) and np.min(self.within) >= 0
-            rule = "one tolerance or one for each of near, none negative"
-            _must(fits, f"within must be {rule}, got {self.within}")
+            _must(fits, f"within must be one tolerance or one for each of near, none negative, got {self.within}")
 
     def holds(self, value: Any) -> bool:
         if self.equals is not None:
@@ -110,15 +109,12 @@ class Expectation:
         """
         if self.equals is not None or (self.below is not None and np.min(self.below) <= 0):
             return None
-        if self.below is not None:
-            away, tolerance = value, self.below
-        elif self.between is not None:
-            low, high = self.between
-            away, tolerance = np.abs(np.subtract(value, (low + high) / 2)), (high - low) / 2
-        else:
-            away, tolerance = np.abs(np.subtract(value, self.near)), self.within
+        centre, tolerance = (0.0, self.below) if self.below is not None else (self.near, self.within)
+        if self.between is not None:
+            centre, tolerance = np.mean(self.between), np.ptp(self.between) / 2
+        away = np.subtract(value, centre)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.nanmax(np.asarray(away) / np.asarray(tolerance, dtype=float)))
+            return float(np.nanmax((away if self.below is not None else np.abs(away)) / np.asarray(tolerance, float)))
 
     def __str__(self) -> str:
         if self.equals is not None:
@@ -372,9 +368,9 @@ def shown(value: Any) -> str:
 
 def _times(distance: float) -> str:
     """A number of tolerances: one digit after the point below ten, a whole number below 10,000, else a power of ten."""
-    if distance < 10:
-        return f"{distance:.1f}"
-    return f"{distance:.0f}" if distance < 10_000 else f"10^{math.floor(math.log10(distance))}"
+    if distance >= 10_000:
+        return f"10^{math.floor(math.log10(distance))}"
+    return f"{distance:.1f}" if distance < 10 else f"{distance:.0f}"
 
 
 def code(thing: Any) -> str:

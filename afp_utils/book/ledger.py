@@ -159,23 +159,18 @@ def papers() -> dict[str, list[dict[str, Any]]]:
     Raises `ClaimError` where an answer does not fit the verdicts of the claims that it names.
     """
     tables = tomllib.loads(files("afp_utils.book").joinpath("papers.toml").read_text(encoding="utf-8"))
-    for row in tables["assertion"] + tables["result"]:
-        if fault := _unfit(row):
-            raise ClaimError(f"papers.toml: {row['paper']}, {row.get('label', row['text'])!r}{fault}")
-    return tables
-
-
-def _unfit(row: dict[str, Any]) -> str:
-    """What is wrong with a row of `papers.toml`."""
     registry = claims.registry()
-    unknown = [name for name in row["claims"] if name not in registry]
-    if unknown or row["paper"] not in claims.sources():
-        return f" must name claims of the registry and a work of references.bib, got {unknown}"
-    verdicts = {registry[name].holds for name in row["claims"]}
-    if row["answer"] not in FITS or not FITS[row["answer"]](verdicts):
-        return f": answer must fit the verdicts {sorted(verdicts)}, got {row['answer']!r}"
-    bare = row["answer"] != "yes" and not row.get("why")
-    return ": why must be given where the answer is not 'yes'" if bare else ""
+    for row in tables["assertion"] + tables["result"]:
+        place = f"papers.toml: {row['paper']}, {row.get('label', row['text'])!r}"
+        unknown = [name for name in row["claims"] if name not in registry]
+        if unknown or row["paper"] not in claims.sources():
+            raise ClaimError(f"{place} must name claims of the registry and a work of references.bib, got {unknown}")
+        verdicts = {registry[name].holds for name in row["claims"]}
+        if row["answer"] not in FITS or not FITS[row["answer"]](verdicts):
+            raise ClaimError(f"{place}: answer must fit the verdicts {sorted(verdicts)}, got {row['answer']!r}")
+        if row["answer"] != "yes" and not row.get("why"):
+            raise ClaimError(f"{place}: why must be given where the answer is not 'yes'")
+    return tables
 
 
 def abstracts(book: Ledger) -> Shown:
@@ -250,17 +245,14 @@ def ledger(book: Ledger) -> Shown:
     rows, lines = list[str](), list[str]()
     for chapter, members in book.chapters.items():
         rows.append(f'<tr data-part="{chapter}">{cells((_title(chapter),), 3)}</tr>')
-        rows += [_row(book, claim) for claim in members]
         lines.append(f"\n{_title(chapter)}")
-        lines += [_line(book, claim) for claim in members]
+        for claim in members:
+            record = book.records[claim.id]
+            value = shown(record.value) if record else "-"
+            rows.append(_row(book, claim))
+            lines.append(f"{WORDS[book.holds(claim.id)]:16}{claim.id}: {value} (expected {claim.expect})")
     head = ("claim", "measured, expected, and what that rules out", "verdict")
     return Shown(table(head, rows, "afp-ledger"), "\n".join(lines).strip())
-
-
-def _line(book: Ledger, claim: Claim) -> str:
-    record = book.records[claim.id]
-    value = shown(record.value) if record else "-"
-    return f"{WORDS[book.holds(claim.id)]:16}{claim.id}: {value} (expected {claim.expect})"
 
 
 def _row(book: Ledger, claim: Claim) -> str:

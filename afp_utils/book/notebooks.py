@@ -44,6 +44,9 @@ if importlib.util.find_spec("afp_utils") is None:
     subprocess.run(fetch, check=True)"""
 
 
+FOLDED = {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}}
+
+
 class ChapterError(Exception):
     """What keeps a chapter from being stored: its name, the cell and the reason."""
 
@@ -119,10 +122,6 @@ def code_cell(source: str, **metadata: object) -> nbformat.NotebookNode:
     return nbformat.v4.new_code_cell(source, metadata=metadata)
 
 
-def folded_cell(source: str) -> nbformat.NotebookNode:
-    return code_cell(source, tags=["hide-cell"], jupyter={"source_hidden": True})
-
-
 def generated(cells: list[nbformat.NotebookNode], **mark: object) -> list[nbformat.NotebookNode]:
     """The cells with a mark of what they are, and of what was written into them."""
     for cell in cells:
@@ -141,7 +140,7 @@ def exercise_cells(exercise: Exercise, number: int) -> list[nbformat.NotebookNod
         nbformat.v4.new_markdown_cell(task),
         code_cell(exercise.stub + check),
         nbformat.v4.new_markdown_cell(help),
-        folded_cell(exercise.code + check),
+        code_cell(exercise.code + check, **FOLDED),
     ]
     return generated(cells, exercise=exercise.name)
 
@@ -165,8 +164,7 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
     cells, notebook.cells = notebook.cells, []
     for cell in cells:
         if "setup" in marks(cell):
-            setup = folded_cell(SETUP.format(repository=repository()))
-            notebook.cells += generated([setup], setup=True)
+            notebook.cells += generated([code_cell(SETUP.format(repository=repository()), **FOLDED)], setup=True)
         else:
             notebook.cells += waiting.pop(marks(cell).exercise, []) if "exercise" in marks(cell) else [cell]
     for i, cell in enumerate(notebook.cells):
@@ -301,15 +299,15 @@ def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
     for cell, data in outputs(notebook, claims.CLAIM):
         entry, place = data[claims.CLAIM], f"{name}, cell {cell.id}: "
         if entry["id"] in seen or entry["id"] not in claims.registry():
-            wrong = "is checked twice" if entry["id"] in seen else "is not registered"
-            raise ChapterError(f"{place}claim {entry['id']} {wrong}")
+            raise ChapterError(
+                f"{place}claim {entry['id']} is {'checked twice' if entry['id'] in seen else 'not registered'}"
+            )
         seen.add(entry["id"])
         record = claims.recorded(entry)
         if record.trouble:
             raise ChapterError(place + record.trouble)
-        bundle = nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_())))
         data.clear()
-        data.update(bundle)
+        data.update(nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_()))))
 
 
 def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: str) -> bool:

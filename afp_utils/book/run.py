@@ -195,10 +195,6 @@ def wording(notebook: nbformat.NotebookNode) -> str:
     return notebooks.digest(QUOTED.sub(r"\1", as_text(notebook)))
 
 
-def as_draft(notebook: nbformat.NotebookNode) -> str:
-    return as_text(notebook, wording=wording(notebook))
-
-
 def draft(name: str, force: bool = False) -> None:
     """Write a chapter as text, without outputs; generated cells are marked by their place.
 
@@ -212,7 +208,7 @@ def draft(name: str, force: bool = False) -> None:
                 f"drafts/{name}.py has changes that {path(name).name} has not: take it, or remove it (or --force)"
             )
     DRAFTS.mkdir(exist_ok=True)
-    target.write_text(as_draft(notebook), encoding="utf-8")
+    target.write_text(as_text(notebook, wording=wording(notebook)), encoding="utf-8")
 
 
 def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
