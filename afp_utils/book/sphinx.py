@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from importlib.metadata import files
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -57,13 +58,14 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
 
 def as_rst(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are plain text with `code` and indented formulas; Sphinx reads reStructuredText. In place."""
-    lines[:] = "\n\n".join(map(_rst, "\n".join(lines).split("\n\n"))).split("\n")
+    text = list[str]()
+    for formula, group in groupby("\n".join(lines).split("\n\n"), lambda part: part.startswith("    ")):
+        text += ["::", *group] if formula else map(_prose, group)
+    lines[:] = "\n\n".join(text).split("\n")
 
 
-def _rst(paragraph: str) -> str:
-    if paragraph.startswith("    "):
-        return f"::\n\n{paragraph}"
-    if paragraph.lstrip().startswith(">>>"):
+def _prose(paragraph: str) -> str:
+    if paragraph.startswith(">>>"):
         return paragraph
     parts = paragraph.split("`")
     parts[::2] = [re.sub(r"([*|_\\])", r"\\\1", part) for part in parts[::2]]
