@@ -124,10 +124,9 @@ def do(name: str, given: argparse.Namespace) -> tuple[str, str]:
     """Bring one chapter up to date. Returns a line about it, and what went wrong, so that the others go on."""
     try:
         return updated(name, given), ""
-    except (ChapterError, ClaimError) as error:
-        return "", str(error)
     except Exception as error:  # noqa: BLE001 - whatever happens to one chapter, the others go on
-        return "", f"{name}: {type(error).__name__}: {error}"
+        told = isinstance(error, ChapterError | ClaimError)
+        return "", str(error) if told else f"{name}: {type(error).__name__}: {error}"
 
 
 def updated(name: str, given: argparse.Namespace) -> str:

@@ -60,7 +60,7 @@ def as_rst(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: l
     """Docstrings are plain text with `code` and indented formulas; Sphinx reads reStructuredText. In place."""
     text = list[str]()
     for formula, group in groupby("\n".join(lines).split("\n\n"), lambda part: part.startswith("    ")):
-        text += ["::", *group] if formula else map(_prose, group)
+        text += ["::"] * formula + [part if formula else _prose(part) for part in group]
     lines[:] = "\n\n".join(text).split("\n")
 
 

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
-from afp_utils.book import notebooks
+from afp_utils.book import notebooks, run
 from afp_utils.book.notebooks import ChapterError, foundations
 from tests.helpers import ENTRY
 
@@ -366,6 +367,22 @@ def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
     assert book.notebook.read_bytes() == before
     assert book.tool("draft", "small").returncode == 0  # the draft had nothing of its own
     assert "Newer words." in book.draft.read_text()
+
+
+def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
+    """It outlives the way through text, and neither measured numbers nor outputs nor generated code are part of it."""
+    words = nbformat.v4.new_markdown_cell("# Small\n\nIt is <!--=share-->0.33<!--/--> of it.\n\n")
+    stub, solution = (notebooks.code_cell("def half(x): ...", afp={"exercise": "half", "made": "0"}) for _ in range(2))
+    notebook = nbformat.v4.new_notebook(cells=[words, notebooks.code_cell("x = 1\n"), stub, solution])
+    before = run.wording(notebook)
+    draft = run.as_text(notebook, wording=before)
+    assert draft.count("half") == 1
+    assert run.wording(jupytext.reads(draft, fmt="py:percent")) == before
+    words.source = words.source.replace("0.33", "0.34")
+    stub.source = "def half(x): return x"
+    assert run.wording(notebook) == before
+    words.source += "Newer words."
+    assert run.wording(notebook) != before
 
 
 def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
