@@ -333,6 +333,16 @@ def test_the_kind_of_difference_is_told(task, answer, sentence):
     assert any(part in verdict.message for part in sentence.split("|")), verdict
 
 
+def test_the_argument_that_separates_the_wrong_inputs_best_is_named():
+    def wrong(x, n):
+        return x + n + (n > 4)
+
+    signs = asked(lambda x, n: x + n, lambda rng: [(-1.0, 5.0), (-2.0, 6.0), (1.0, 1.0), (2.0, 2.0)])
+    assert "wrong where `x` is negative:" in signs.check(wrong).message
+    both = asked(signs.solution, lambda rng: [(1.0, 5.0), (2.0, 6.0), (3.0, 1.0), (4.0, 2.0)])
+    assert "wrong for others:" in both.check(wrong).message
+
+
 def test_parts_in_the_wrong_order_are_told():
     task = asked(lambda x: (x, x**2), lambda rng: [(2.0,), (3.0,)])
     assert task.check(lambda x: (x**2, x)).message == "the parts are right and stand in the wrong order"
