@@ -299,6 +299,7 @@ KINDS = [
         lambda x, gamma, time: gamma * x**2 * np.exp(-time) * (1 + 0.3 * np.sin(x * gamma)),
         "of the right size, but",
     ),
+    (LAW, lambda x, gamma, time: np.round(_law(x, gamma, time), 3), "near, but not exact: rounded"),
     (LAW, lambda x, gamma, time: gamma * x**2 * np.exp(9 * time + x), "right size|far too large"),
     (ARRAYS, lambda a, m: (a @ a.T @ a / m).T, "it is transposed"),
     (ARRAYS, lambda a, m: a @ a.T @ a, "your result does not depend on `m`, the right one does"),
