@@ -1,19 +1,20 @@
 """Claims: what the book states, what was measured, which rival that rules out, and whether the sentence holds.
 
-The registry is one file `claims-CHAPTER.toml` per chapter, each in the room of its mechanism. A chapter calls `check(id, value, rival=...)`: it shows the
-claim with its verdict, stores the record in the notebook's output, and raises when the measured value is not what is
-expected, or when the rival's would have passed as well. `ledger` reads the records back from the executed notebooks.
+The registry is one file `claims-CHAPTER.toml` per chapter, each in the room of its mechanism. A chapter calls
+`check(id, value, rival=...)`: it shows the claim with its verdict, stores the record in the notebook's output, and raises
+when the measured value is not what is expected, or when the rival's would have passed as well. `ledger` reads the records
+back from the executed notebooks.
 """
 
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ PROVED = ("identity", "theorem check")
 HOLDS = {"yes": "holds", "in part": "holds in part", "no": "does not hold"}
 """Whether the tested sentence holds, and how a badge says so."""
 OTHER = {"failed": "failed", "unchecked": "unchecked"}
+WORDS = HOLDS | OTHER
 KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
 
 
@@ -50,6 +52,11 @@ class ClaimError(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the message, since the way to the check says nothing more."""
         return str(self).splitlines()
+
+
+def _must(fine: Any, rule: str) -> None:
+    if not fine:
+        raise ClaimError(rule)
 
 
 @dataclass(frozen=True)
@@ -68,35 +75,32 @@ class Expectation:
     equals: Any = None
 
     def __post_init__(self) -> None:
-        rules = [name for name in ("near", "between", "below", "equals") if getattr(self, name) is not None]
-        if len(rules) != 1 or (self.near is None) != (self.within is None):
-            given = [name for name, rule in vars(self).items() if rule is not None]
-            raise ClaimError(f"an expectation must be near + within, between, below or equals, got {given}")
-        if self.between is not None and (np.shape(self.between) != (2,) or not self.between[0] < self.between[1]):
-            raise ClaimError(f"between must be two increasing numbers, got {self.between}")
-        for name in ("near", "within", "between", "below"):
-            rule = getattr(self, name)
-            if rule is not None and set(_flat(_leaves(plain(rule)))) != {"number"}:
-                raise ClaimError(f"{name} must be a number or a list of them, got {rule!r}")
-        if self.within is not None and (
-            np.shape(self.within) not in ((), np.shape(self.near)) or np.min(self.within) < 0
-        ):
-            raise ClaimError(f"within must be one tolerance or one for each of near, none negative, got {self.within}")
+        given = {name: rule for name, rule in vars(self).items() if rule is not None}
+        one = given.keys() == {"near", "within"} or len(given) == 1 and not given.keys() & {"near", "within"}
+        _must(one, f"an expectation must be near + within, between, below or equals, got {list(given)}")
+        if "between" in given:
+            increasing = np.shape(self.between) == (2,) and self.between[0] < self.between[1]
+            _must(increasing, f"between must be two increasing numbers, got {self.between}")
+        for name in given.keys() - {"equals"}:
+            _must(_numbers(given[name]), f"{name} must be a number or a list of them, got {given[name]!r}")
+        if "within" in given:
+            fits = np.shape(self.within) in ((), np.shape(self.near)) and np.min(self.within) >= 0
+            _must(fits, f"within must be one tolerance or one for each of near, none negative, got {self.within}")
 
     def holds(self, value: Any) -> bool:
         if self.equals is not None:
-            return _same(value, self.equals)
+            return repr(value) == repr(self.equals)  # yes is not 1, and 1 is not 1.0
         try:
             value = np.asarray(value, dtype=float)
         except ValueError:
             return False
-        if value.size == 0 or not np.isfinite(value).all():
-            return False
         if self.near is not None:
-            return value.shape == np.shape(self.near) and bool((np.abs(value - self.near) <= self.within).all())
-        if self.between is not None:
-            return bool(((value >= self.between[0]) & (value <= self.between[1])).all())
-        return np.shape(self.below) in ((), value.shape) and bool((value < self.below).all())
+            inside = value.shape == np.shape(self.near) and np.abs(value - self.near) <= self.within
+        elif self.between is not None:
+            inside = (value >= self.between[0]) & (value <= self.between[1])
+        else:
+            inside = np.shape(self.below) in ((), value.shape) and value < self.below
+        return value.size > 0 and bool(np.isfinite(value).all() and np.all(inside))
 
     def distance(self, value: Any) -> float | None:
         """How many tolerances a value lies from the centre (from 0 for a bound), by its farthest entry: above 1, outside.
@@ -105,23 +109,19 @@ class Expectation:
         """
         if self.equals is not None or (self.below is not None and np.min(self.below) <= 0):
             return None
+        centre, tolerance = (0.0, self.below) if self.below is not None else (self.near, self.within)
         if self.between is not None:
-            low, high = self.between
-            centre, tolerance = (low + high) / 2, (high - low) / 2
-        else:
-            centre, tolerance = (self.near, self.within) if self.near is not None else (0.0, self.below)
+            centre, tolerance = np.mean(self.between), np.ptp(self.between) / 2
+        away = np.subtract(value, centre)
         with np.errstate(divide="ignore", invalid="ignore"):
-            away = np.subtract(value, centre) if self.below is not None else np.abs(np.subtract(value, centre))
-            return float(np.nanmax(away / np.asarray(tolerance, dtype=float)))
+            return float(np.nanmax((away if self.below is not None else np.abs(away)) / np.asarray(tolerance, float)))
 
     def __str__(self) -> str:
         if self.equals is not None:
             return shown(self.equals)
         if self.near is not None:
             return f"{shown(self.near)} ± {shown(self.within)}"
-        if self.between is not None:
-            return f"in [{shown(self.between[0])}, {shown(self.between[1])}]"
-        return f"< {shown(self.below)}"
+        return f"in [{shown(self.between)}]" if self.between is not None else f"< {shown(self.below)}"
 
 
 @dataclass(frozen=True)
@@ -149,19 +149,15 @@ class Claim:
 
     def __post_init__(self) -> None:
         for field, known in (("kind", KINDS), ("known", KNOWN), ("holds", HOLDS)):
-            if getattr(self, field) not in known:
-                raise ClaimError(f"{field} must be one of {list(known)}, got {getattr(self, field)!r}")
+            value = getattr(self, field)
+            _must(value in known, f"{field} must be one of {list(known)}, got {value!r}")
         unknown = sorted(set(KEY.findall(self.source)) - sources().keys())
-        if unknown:
-            raise ClaimError(f"source must name works of references.bib, got {unknown}")
-        if (self.holds == "yes") != (self.reason == ""):
-            raise ClaimError("reason must be given just where holds is not 'yes'")
-        if self.says is None and self.holds == "no":
-            raise ClaimError("says must give what the sentence itself expects, since holds is 'no'")
-        if self.says is not None and (self.holds == "yes" or self.rival):
-            raise ClaimError("says must stand where holds is not 'yes', in place of a rival")
-        if self.says is None and not self.rival and self.kind not in PROVED:
-            raise ClaimError(f"rival must be given for kind {self.kind!r}")
+        _must(not unknown, f"source must name works of references.bib, got {unknown}")
+        yes, says = self.holds == "yes", self.says is not None
+        _must(yes == (self.reason == ""), "reason must be given just where holds is not 'yes'")
+        _must(says or self.holds != "no", "says must give what the sentence itself expects, since holds is 'no'")
+        _must(not (says and (yes or self.rival)), "says must stand where holds is not 'yes', in place of a rival")
+        _must(says or self.rival or self.kind in PROVED, f"rival must be given for kind {self.kind!r}")
 
     @property
     def attribution(self) -> str:
@@ -192,17 +188,19 @@ class Record:
             return ""
         if _leaves(self.rival) != _leaves(self.value):
             return f"rival must be finite and of the value's shape and type, got {shown(self.rival)}"
-        if self.claim.expect.holds(self.rival):
-            return f"its rival would pass: {shown(self.rival)}, expected {self.claim.expect} ({self.claim.rival})"
-        return ""
+        passes = f"its rival would pass: {shown(self.rival)}, expected {self.claim.expect} ({self.claim.rival})"
+        return passes if self.claim.expect.holds(self.rival) else ""
 
     @property
     def trouble(self) -> str:
         """Why the claim cannot stand, in at most three lines: id, measured, expected. Empty if it can."""
         if self.holds == "failed":
-            says = f" (the sentence says {self.claim.says})" if self.claim.says else ""
-            return f"claim {self.claim.id} fails\nmeasured {shown(self.value)}\nexpected {self.claim.expect}{says}"
+            return f"claim {self.claim.id} fails\nmeasured {shown(self.value)}\nexpected {self._expected}"
         return f"claim {self.claim.id}: {self.fault}" if self.fault else ""
+
+    @property
+    def _expected(self) -> str:
+        return f"{self.claim.expect}" + (f" (the sentence says {self.claim.says})" if self.claim.says else "")
 
     @property
     def distance(self) -> float | None:
@@ -218,20 +216,17 @@ class Record:
     def __str__(self) -> str:
         mark = "✗" if self.holds == "failed" else "✓"
         against = f" Rival: {shown(self.rival)}." if self.rival is not None else ""
-        says = f" (the sentence says {self.claim.says})" if self.claim.says else ""
         return (
-            f"{mark} {self.claim.id}: {(HOLDS | OTHER)[self.holds]} - measured {shown(self.value)}, "
-            f"expected {self.claim.expect}{says}.{against} {self.claim.statement}"
+            f"{mark} {self.claim.id}: {WORDS[self.holds]} - measured {shown(self.value)}, "
+            f"expected {self._expected}.{against} {self.claim.statement}"
         )
 
     def against(self) -> str:
         """What the value rules out, as HTML; empty for a claim without a rival."""
         far = "" if self.distance is None else f", {_times(self.distance)} tolerances away"
         if self.claim.says is not None:
-            return f"the sentence says <code>{escape(str(self.claim.says))}</code>{far}"
-        if self.rival is None:
-            return ""
-        return f"rival <code>{escape(shown(self.rival))}</code>{far}: {escape(self.claim.rival)}"
+            return f"the sentence says {code(self.claim.says)}{far}"
+        return "" if self.rival is None else f"rival {code(shown(self.rival))}{far}: {escape(self.claim.rival)}"
 
     def html(self) -> str:
         claim = self.claim
@@ -240,13 +235,17 @@ class Record:
         return (
             f'<div class="afp-claim" id="claim-{claim.id}">'
             f"<p>{badge(self.holds)} <strong>{escape(claim.statement)}</strong>{reason}</p>"
-            f"<p>measured <code>{escape(shown(self.value))}</code>, "
-            f"expected <code>{escape(str(claim.expect))}</code> ({escape(claim.because)})</p>{against}"
-            f"<p>{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · <code>{claim.id}</code></p></div>"
+            f"<p>measured {code(shown(self.value))}, expected {code(claim.expect)} ({escape(claim.because)})</p>{against}"
+            f"<p>{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · {code(claim.id)}</p></div>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         return {CLAIM: self.json(), "text/html": self.html(), "text/plain": str(self)}
+
+
+def recorded(entry: Mapping[str, Any]) -> Record:
+    """The record that a notebook stores, with the claim as the registry has it."""
+    return Record(registry()[entry["id"]], entry["value"], entry.get("rival"))
 
 
 @cache
@@ -264,11 +263,9 @@ def sources() -> Mapping[str, str]:
     return {key: f"{who} ({year}{letter[key]})" for key, (who, year) in named.items()}
 
 
-def registry_files() -> list[Traversable]:
+def registry_files() -> list[Path]:
     """The files of claims, by the name of their chapter, in whatever room they are."""
-    rooms = [room for room in files("afp_utils").iterdir() if room.is_dir()]
-    found = [path for room in rooms for path in room.iterdir() if path.name.startswith("claims-")]
-    return sorted(found, key=lambda path: path.name)
+    return sorted(Path(str(files("afp_utils"))).glob("*/claims-*.toml"), key=lambda path: path.name)
 
 
 @cache
@@ -279,15 +276,15 @@ def registry() -> Mapping[str, Claim]:
     """
     claims: dict[str, Claim] = {}
     for path in registry_files():
+        chapter = path.name.removeprefix("claims-").removesuffix(".toml")
         try:
             entries = tomllib.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ClaimError(f"{path.name} must be TOML: {error}") from None
         for name, entry in entries.items():
-            if name in claims:
-                raise ClaimError(f"claim {name} is registered twice: {claims[name].chapter}, {path.name}")
             try:
-                claims[name] = _claim(name, path.name.removeprefix("claims-").removesuffix(".toml"), entry)
+                _must(name not in claims, "must be registered once, stands in another file as well")
+                claims[name] = _claim(name, chapter, entry)
             except ClaimError as error:
                 raise ClaimError(f"{path.name}: claim {name}: {error}") from None
     return claims
@@ -295,23 +292,20 @@ def registry() -> Mapping[str, Claim]:
 
 def _claim(name: str, chapter: str, entry: Any) -> Claim:
     """The claim of an entry of the registry."""
-    if not isinstance(entry, dict):
-        raise ClaimError(f"must be a table, got {entry!r}")
-    rules, fields = Expectation.__dataclass_fields__, Claim.__dataclass_fields__
-    known = [field for field in fields if field not in ("id", "chapter", "expect")]
-    needed = ("statement", "kind", "source", "known", "because")
-    if wrong := [key for key in entry if key not in known and key not in rules]:
-        raise ClaimError(f"{wrong[0]} must be one of {[*known, *rules]}")
-    if missing := [key for key in needed if key not in entry]:
-        raise ClaimError(f"{missing[0]} must be given")
-    if wrong := [key for key in known if key != "says" and not isinstance(entry.get(key, ""), str)]:
-        raise ClaimError(f"{wrong[0]} must be text, got {entry[wrong[0]]!r}")
-    given = dict(entry)
-    expect = Expectation(**{key: given.pop(key) for key in rules if key in given})
+    _must(isinstance(entry, dict), f"must be a table, got {entry!r}")
+    rules = list(Expectation.__dataclass_fields__)
+    known = [field for field in Claim.__dataclass_fields__ if field not in ("id", "chapter", "expect")]
+    for key, text in entry.items():
+        _must(key in known + rules, f"{key} must be one of {known + rules}")
+        _must(key in ("says", *rules) or isinstance(text, str), f"{key} must be text, got {text!r}")
+    for key in ("statement", "kind", "source", "known", "because"):
+        _must(key in entry, f"{key} must be given")
+    given = {key: text for key, text in entry.items() if key in known}
+    expect = Expectation(**{key: value for key, value in entry.items() if key in rules})
     if "says" in given:
-        if not isinstance(given["says"], dict) or given["says"].keys() - rules.keys():
-            raise ClaimError(f"says must be a table of {list(rules)}, got {given['says']!r}")
-        given["says"] = Expectation(**given["says"])
+        says = given["says"]
+        _must(isinstance(says, dict) and says.keys() <= set(rules), f"says must be a table of {rules}, got {says!r}")
+        given["says"] = Expectation(**says)
     return Claim(id=name, chapter=chapter, expect=expect, **given)
 
 
@@ -321,12 +315,10 @@ def check(id: str, value: Any, rival: Any = None) -> None:
     `rival` is what the same measurement gives, or should give, under the claim's rival. Raises `ClaimError` if the
     claim is not registered, if the value is not what it expects, or if the rival's is.
     """
-    if id not in registry():
-        raise ClaimError(f"claim must be one of the registry, got {id!r}")
+    _must(id in registry(), f"claim must be one of the registry, got {id!r}")
     record = Record(registry()[id], plain(value), None if rival is None else plain(rival))
     display(record)
-    if record.trouble:
-        raise ClaimError(record.trouble)
+    _must(not record.trouble, record.trouble)
 
 
 def numbers(**values: str) -> None:
@@ -352,13 +344,6 @@ def plain(value: Any) -> Any:
     raise ClaimError(f"a claim's value must be a number, truth value, text or a list of them, got {type(value)}")
 
 
-def _same(value: Any, other: Any) -> bool:
-    """Equal in value and type, at every level: yes is not 1, and 1 is not 1.0."""
-    if isinstance(value, list) and isinstance(other, list):
-        return len(value) == len(other) and all(map(_same, value, other))
-    return type(value) is type(other) and bool(value == other)
-
-
 def _leaves(value: Any) -> Any:
     """The shape of a value with the type of each entry. Not a number and infinities, stored as text, are texts."""
     if isinstance(value, list):
@@ -366,8 +351,10 @@ def _leaves(value: Any) -> Any:
     return "number" if isinstance(value, int | float) and not isinstance(value, bool) else type(value)
 
 
-def _flat(leaves: Any) -> list[Any]:
-    return [one for item in leaves for one in _flat(item)] if isinstance(leaves, list) else [leaves]
+def _numbers(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return len(value) > 0 and all(map(_numbers, value))
+    return _leaves(plain(value)) == "number"
 
 
 def shown(value: Any) -> str:
@@ -381,48 +368,57 @@ def shown(value: Any) -> str:
 
 def _times(distance: float) -> str:
     """A number of tolerances: one digit after the point below ten, a whole number below 10,000, else a power of ten."""
-    if distance < 10:
-        return f"{distance:.1f}"
-    return f"{distance:.0f}" if distance < 10_000 else f"10^{math.floor(math.log10(distance))}"
+    if distance >= 10_000:
+        return f"10^{math.floor(math.log10(distance))}"
+    return f"{distance:.1f}" if distance < 10 else f"{distance:.0f}"
 
 
-def badge(holds: str) -> str:
-    return f'<span class="afp-verdict afp-{holds.replace(" ", "-")}">{(HOLDS | OTHER)[holds]}</span>'
+def code(thing: Any) -> str:
+    return f"<code>{escape(str(thing))}</code>"
+
+
+def badge(holds: str, words: Mapping[str, str] = WORDS) -> str:
+    return f'<span class="afp-verdict afp-{holds.replace(" ", "-")}">{words[holds]}</span>'
 
 
 @dataclass(frozen=True)
-class Table:
-    """Rows shown as a table in a browser, as `text` elsewhere. A row of one cell heads those below it."""
+class Shown:
+    """HTML in a browser, text elsewhere."""
 
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    html: str
     text: str
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in self.head)
-        body = "".join(f"<tr>{self._cells(row)}</tr>" for row in self.rows)
-        return f'<div class="afp-scroll"><table class="afp-table"><tr>{head}</tr>{body}</table></div>'
-
-    def _cells(self, row: tuple[str, ...]) -> str:
-        if len(row) == 1:
-            return f'<td class="afp-part" colspan="{len(self.head)}">{row[0]}</td>'
-        return "".join(f"<td>{cell}</td>" for cell in row)
+        return self.html
 
     def __repr__(self) -> str:
         return self.text
 
 
-def contents(chapter: str) -> Table:
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...] | str], kind: str = "") -> str:
+    """A table as HTML. A row is its cells, or HTML; one cell heads the rows below it."""
+    header = f"<tr>{''.join(f'<th>{name}</th>' for name in head)}</tr>" if head else ""
+    body = "".join(row if isinstance(row, str) else f"<tr>{cells(row, len(head))}</tr>" for row in rows)
+    return f'<div class="afp-scroll"><table class="{f"afp-table {kind}".strip()}">{header}{body}</table></div>'
+
+
+def cells(row: tuple[str, ...], width: int = 0) -> str:
+    if len(row) == 1:
+        return f'<td class="afp-part" colspan="{width}">{row[0]}</td>'
+    return "".join(f"<td>{cell}</td>" for cell in row)
+
+
+def contents(chapter: str) -> Shown:
     """The claims that a chapter will check, numbered, for its first screen.
 
     Raises `ClaimError` if no claim is registered for the chapter.
     """
-    claims = [claim for claim in registry().values() if claim.chapter == chapter]
-    if not claims:
-        raise ClaimError(f"chapter must have a file in the registry, got {chapter!r}")
-    rows = tuple(
-        (f"C{i}", f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.attribution))
-        for i, claim in enumerate(claims, 1)
-    )
-    text = "\n".join(f"C{i}  {claim.statement} [{claim.attribution}]" for i, claim in enumerate(claims, 1))
-    return Table(("", "claim", "source"), rows, text)
+    here = (claim for claim in registry().values() if claim.chapter == chapter)
+    claims = {f"C{i}": claim for i, claim in enumerate(here, 1)}
+    _must(claims, f"chapter must have a file in the registry, got {chapter!r}")
+    rows = [
+        (number, f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.attribution))
+        for number, claim in claims.items()
+    ]
+    text = [f"{number}  {claim.statement} [{claim.attribution}]" for number, claim in claims.items()]
+    return Shown(table(("", "claim", "source"), rows), "\n".join(text))

@@ -14,15 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from afp_utils.book.claims import (
-    CLAIM,
-    NUMBER,
-    ClaimError,
-    Expectation,
-    Record,
-    listed,
-    registry,
-)
+from afp_utils.book.claims import CLAIM, NUMBER, ClaimError, Expectation, listed, recorded
 
 UNPINNED = bool(os.environ.get("AFP_NEWEST"))
 """Whether this is a run on other versions of the libraries than those whose results are stored."""
@@ -42,38 +34,25 @@ def same_value(expect: Expectation, fresh: Any, stored: Any) -> bool:
     held = expect.holds(fresh), expect.holds(stored)
     if expect.equals is not None or held[0] != held[1]:
         return fresh == stored
-    if np.shape(fresh) != np.shape(stored):
-        return False
-    if expect.below is not None:
-        return True
-    near = expect.near is not None
-    width = expect.within if near else np.subtract(*expect.between[::-1])
+    if np.shape(fresh) != np.shape(stored) or expect.below is not None:
+        return np.shape(fresh) == np.shape(stored)
+    width = expect.within if expect.near is not None else np.subtract(*expect.between[::-1])
     new, old = np.asarray(fresh, float), np.asarray(stored, float)
     allowed = np.maximum(RELATIVE * np.abs(old), SHARE * np.asarray(width, float))
     return bool((np.abs(new - old) <= allowed).all())
 
 
-def recorded(bundle: Bundle) -> Record:
-    """The record that an output holds, with the claim as the registry has it."""
-    entry = bundle[CLAIM]
-    return Record(registry()[entry["id"]], entry["value"], entry.get("rival"))
-
-
 def same_claim(fresh: Bundle, stored: Bundle) -> bool:
     """Whether a stored claim shows its own record, and that record is the fresh one up to rounding of the values."""
     try:
-        ours, theirs = recorded(fresh), recorded(stored)
+        ours, theirs = recorded(fresh[CLAIM]), recorded(stored[CLAIM])
         consistent = stored[CLAIM] == theirs.json() and stored == theirs._repr_mimebundle_() and not theirs.fault
     except (ClaimError, KeyError, TypeError):
         return False
-    expect = ours.claim.expect
-    return (
-        consistent
-        and ours.claim == theirs.claim
-        and ours.holds == theirs.holds
-        and same_value(expect, ours.value, theirs.value)
-        and (ours.rival is theirs.rival is None or same_value(expect, ours.rival, theirs.rival))
-    )
+    alike = ours.claim == theirs.claim and ours.holds == theirs.holds
+    pairs = [(ours.value, theirs.value), (ours.rival, theirs.rival)]
+    same = all(new is old is None or same_value(ours.claim.expect, new, old) for new, old in pairs)
+    return consistent and alike and same
 
 
 def same_text(fresh: str, stored: str) -> bool:

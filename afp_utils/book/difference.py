@@ -2,7 +2,8 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from numbers import Number
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 Answer = Callable[..., Any]
 Leaf = tuple[str, np.ndarray, np.ndarray]  # place in the result, answer, truth
 Case = tuple[Any, ...]
-Pair = tuple[Case, np.ndarray, np.ndarray]  # arguments, answer, truth
+Pair = tuple[np.ndarray, np.ndarray]  # answer, truth
 
 
 class Mistake(Exception):
@@ -68,9 +69,8 @@ def leaves(got: Any, truth: Any, place: str = "") -> list[Leaf]:
         got = _plain(list(got)) if isinstance(got, tuple) else got
         wrong = f"{what} must be {_form(truth)}, got {_form(got)}"
         expect(isinstance(got, np.ndarray) and got.dtype.kind in "biufc", wrong)
-        if got.shape != truth.shape:
-            turned = got.shape == truth.T.shape and _close(got.T, truth).all()
-            raise Mistake(wrong + (": it is transposed" if turned else ""))
+        turned = got.shape == truth.T.shape and _close(got.T, truth).all()
+        expect(got.shape == truth.shape, wrong + ": it is transposed" * bool(turned))
         return [(place, got, truth)]
     return [(place, np.array(np.array_equal(got, truth), object), np.array(True, object))]
 
@@ -98,69 +98,82 @@ def _close(got: np.ndarray, truth: np.ndarray, tolerance: float = 1e-6) -> np.nd
 
 # ---- what kind of difference ----
 
-# Sentence and what is done to the answer and to the truth before they agree; the last four need several values.
-KINDS: tuple[tuple[str, Answer, Answer], ...] = (
-    ("the sign is wrong", np.negative, np.asarray),
-    ("the sign is wrong in places", np.abs, np.abs),
-    ("it is transposed", np.transpose, np.asarray),
-    ("the values are right and stand in the wrong order", lambda a: np.sort(a, None), lambda a: np.sort(a, None)),
-    ("that is one minus the right value", lambda a: 1 - a, np.asarray),
-    ("that is the reciprocal of the right value", lambda a: 1 / a, np.asarray),
-    ("that is the square of the right value", np.asarray, np.square),
-    ("that is the square root of the right value", np.square, np.asarray),
+# Sentence, and what then holds for every result and its truth.
+KINDS: tuple[tuple[str, Answer], ...] = (
+    ("the sign is wrong", lambda a, b: _close(-a, b)),
+    ("your values are all zero", lambda a, b: a == 0),
+    ("the sign is wrong in places", lambda a, b: _close(np.abs(a), np.abs(b))),
+    ("it is transposed", lambda a, b: a.shape == b.T.shape and _close(a, b.T)),
+    ("the values are right and stand in the wrong order", lambda a, b: _close(np.sort(a, None), np.sort(b, None))),
+    ("the entries are shifted by one", lambda a, b: a.ndim and len(a) > 1 and _shifted(a, b)),
+    ("only the diagonal is wrong", lambda a, b: a.ndim == 2 and (_close(a, b) | (np.eye(*a.shape) > 0))),
+    ("right on the diagonal, wrong elsewhere", lambda a, b: a.ndim == 2 and _close(np.diag(a), np.diag(b))),
 )
-POWERS = {1: "`{}`", 2: "the square of `{}`", 0.5: "the root of `{}`"}
+
+
+def _shifted(got: np.ndarray, truth: np.ndarray) -> bool:
+    return bool(_close(got[1:], truth[:-1]).all() or _close(got[:-1], truth[1:]).all())
 
 
 def difference(
-    names: list[str], cases: list[Case], results: list[list[Leaf]], tolerance: float
-) -> tuple[str, str, str]:
-    """Where an answer is wrong if not everywhere, the kind of difference (or nothing), and its size."""
+    names: list[str], answer: Answer, solution: Answer, cases: list[Case], results: list[list[Leaf]], tolerance: float
+) -> str:
+    """Where an answer is wrong if not everywhere, and what kind of difference that is, or at least what else is known."""
     bad = [[leaf for leaf in leaves if not _close(*leaf[1:], tolerance).all()] for leaves in results]
-    told = [
-        b or not any(truth.any() for _, _, truth in leaves) for b, leaves in zip(bad, results)
-    ]  # zero is easily right
+    # a result that should be zero is easily right
+    told = [b or not any(truth.any() for _, _, truth in leaves) for b, leaves in zip(bad, results)]
     where = "" if all(told) else f"right for some inputs, wrong {_inputs(names, cases, [len(b) > 0 for b in bad])}: "
     places, wrong = [leaf[0] for leaf in results[0]], {leaf[0] for leaves in bad for leaf in leaves}
     if len(places) > len(wrong):
-        where += f"{' and '.join(p for p in places if p in wrong)} wrong, the rest right: "
-    pairs = [(case, got + 0.0, truth + 0.0) for case, b in zip(cases, bad) for _, got, truth in b if truth.dtype != "O"]
+        where += f"{' and '.join(place for place in places if place in wrong)} wrong, the rest right: "
+    if len(wrong) > 1 and all(map(_exchanged, results)):
+        return where + "the parts are right and stand in the wrong order"
+    pairs = [(got + 0.0, truth + 0.0) for leaves in bad for _, got, truth in leaves if truth.dtype != "O"]
     if not pairs:
-        return where, "that is not the right one", ""
-    if not all(np.isfinite(got).all() or not np.isfinite(truth).all() for _, got, truth in pairs):
-        return where, "not all of your values are finite", ""
-    if len(wrong) > 1 and all(_permuted(leaves) for leaves in results):
-        return where, "the parts are right and stand in the wrong order", ""
-    got, truth = (np.abs(np.concatenate([np.ravel(pair[k]) for pair in pairs])).sum() for k in (1, 2))
-    size = "of the right size, but wrong" if truth < 2 * got < 4 * truth else "far too large"
-    size = size if 2 * got > truth else "far too small"
-    if all(np.abs(got - truth).max(initial=0.0) <= 0.01 * np.abs(truth).max(initial=0.0) for _, got, truth in pairs):
-        size = "near, but not exact: rounded, simulated or approximate?"
-    if all(truth.ndim and _close(got, truth).any() for _, got, truth in pairs):
-        size = "some entries are right, others wrong"
-    return where, _kind(pairs) or _factor(pairs) or _argument(names, pairs) or _entries(pairs) or "", size
+        return where + "that is not the right one"
+    kinds = (words for words, fits in KINDS if all(np.all(fits(*pair)) for pair in pairs))
+    kind = next(kinds, "") or _factor(pairs) or experiment(names, answer, solution, cases, tolerance)
+    return where + (kind or _rest(pairs))
 
 
-def _permuted(leaves: list[Leaf]) -> bool:
-    return all(any(a.shape == b.shape and _close(a, b).all() for _, _, b in leaves) for _, a, _ in leaves)
+def _exchanged(leaves: list[Leaf]) -> bool:
+    return all(any(same(got, truth, 1e-6) for *_, truth in leaves) for _, got, _ in leaves)
+
+
+def _rest(pairs: list[Pair]) -> str:
+    if all(truth.ndim and _close(got, truth).any() for got, truth in pairs):
+        return "some entries are right, others wrong"
+    if all(np.abs(got - truth).max(initial=0.0) <= 0.01 * np.abs(truth).max(initial=0.0) for got, truth in pairs):
+        return "near, but not exact: rounded, simulated or approximate?"
+    if all(
+        truth.ndim and _close(got / np.linalg.norm(got), truth / np.linalg.norm(truth)).all() for got, truth in pairs
+    ):
+        return "each result is right up to a factor that changes with the inputs"
+    got, truth = (sum(np.abs(pair[k]).sum() for pair in pairs) for k in (0, 1))
+    far = f"far too {'large' if got > truth else 'small'}"
+    return "of the right size, but wrong" if truth < 2 * got < 4 * truth else far
 
 
 def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
     """The one argument that separates the inputs where an answer is wrong from the others, if there is one."""
-    found: dict[str, list[str]] = {"sign": [], "value": [], "range": []}
+    found = []
     for k, name in enumerate(names):
         sizes = [_number(case[k]) for case in cases]
         if None in sizes:
             continue
         label = f"`{name}`" if isinstance(cases[0][k], Number) else f"the length of `{name}`"
-        wrong, right = (np.array([s for s, b in zip(sizes, bad) if b is kind]) for kind in (True, False))
-        if (wrong < 0).all() and (right >= 0).all() or (wrong > 0).all() and (right <= 0).all():
-            found["sign"].append(f"where {label} is {'negative' if wrong[0] < 0 else 'positive'}")
-        if (wrong == wrong[0]).all() and wrong[0] not in right and (len(wrong) > 1 or wrong[0] in (0, 1)):
-            found["value"].append(f"where {label} = {wrong[0]:g}")
-        if wrong.max() < right.min() or wrong.min() > right.max():
-            found["range"].append(f"where {label} is {'small' if wrong.max() < right.min() else 'large'}")
-    return next((one[0] for one in found.values() if len(one) == 1), "for others")
+        wrong, right = (np.array([size for size, b in zip(sizes, bad) if b is kind]) for kind in (True, False))
+        one = (wrong == wrong[0]).all() and wrong[0] not in right and (len(wrong) > 1 or wrong[0] in (0, 1))
+        rules = (
+            (f"= {wrong[0]:g}", one),
+            ("is negative", (wrong < 0).all() and (right >= 0).all()),
+            ("is positive", (wrong > 0).all() and (right <= 0).all()),
+            ("is small", wrong.max() < right.min()),
+            ("is large", wrong.min() > right.max()),
+        )
+        found += [((rank + 1) // 2, f"where {label} {words}") for rank, (words, fits) in enumerate(rules) if fits][:1]
+    best = [words for rank, words in found if rank == min(found)[0]]
+    return best[0] if len(best) == 1 else "for others"
 
 
 def _number(value: Any) -> float | None:
@@ -171,115 +184,56 @@ def _number(value: Any) -> float | None:
     return float(len(value)) if isinstance(value, np.ndarray | tuple) else None
 
 
-def _kind(pairs: list[Pair]) -> str | None:
-    values = np.concatenate([np.ravel(np.abs(truth)) for _, _, truth in pairs])
-    few = len(np.unique(values[(values != 0) & (values != 1)])) < 2
-    for sentence, one, other in KINDS[: -4 if few else None]:
-        turned = [(one(got), other(truth)) for _, got, truth in pairs]
-        if all(a.shape == b.shape and _close(a, b).all() for a, b in turned):
-            return sentence
-    return None
-
-
-def _factor(pairs: list[Pair]) -> str | None:
-    """One factor or one additive constant for all values."""
-    got, truth = (np.concatenate([np.ravel(pair[k]) for pair in pairs]) for k in (1, 2))
-    if not got.any():
-        return "your values are all zero"
+def _factor(pairs: list[Pair]) -> str:
+    """One factor, one additive constant or one value for all."""
+    if not all(np.isfinite(a).all() or not np.isfinite(b).all() for a, b in pairs):
+        return "not all of your values are finite"
+    got, truth = (np.concatenate([np.ravel(pair[k]) for pair in pairs]) for k in (0, 1))
     if len(np.unique(truth)) < 2:
-        return None
+        return ""
     top = np.abs(truth).argmax()
     factor, shift = got[top] / truth[top], got[top] - truth[top]
-    if all(_close(a, factor * b).all() for _, a, b in pairs):
+    if all(_close(a, factor * b).all() for a, b in pairs):
         much = max(abs(factor), 1 / abs(factor))
-        much = f"{much:.4g} times" if much > 1.1 else f"{much - 1:.2g} of their size"
-        size = f"{much} too {'large' if abs(factor) > 1 else 'small'}"
+        words = f"{much:.4g} times" if much > 1.1 else f"{much - 1:.2g} of their size"
         sign = "" if np.isclose(factor, abs(factor)) else ", and their sign or phase is wrong"
-        return f"your values are {size}{sign}"
-    if all(_close(a, b + shift).all() for _, a, b in pairs):
+        return f"your values are {words} too {'large' if abs(factor) > 1 else 'small'}{sign}"
+    if all(_close(a, b + shift).all() for a, b in pairs):
         return "your values are off by an additive constant"
-    return "your values are all the same, the right ones are not" if _close(got, got[:1]).all() else None
-
-
-def _argument(names: list[str], pairs: list[Pair]) -> str | None:
-    """A factor or difference of each result that is a power of one argument."""
-    tops = [(got.flat[k], truth.flat[k]) for _, got, truth in pairs for k in [np.abs(truth).argmax()]]
-    factors = np.array([got / truth if truth else np.nan for got, truth in tops])
-    shifts = np.array([got - truth for got, truth in tops])
-    scaled = all(_close(got, f * truth).all() for (_, got, truth), f in zip(pairs, factors))
-    shifted = all(_close(got, truth + s).all() for (_, got, truth), s in zip(pairs, shifts))
-    for k, name in enumerate(names):
-        sizes = np.array([_number(case[k]) for case, *_ in pairs], dtype=float)
-        label = name if isinstance(pairs[0][0][k], Number) else f"len({name})"
-        if not (len(set(sizes)) > 2 and np.isfinite(sizes).all() and sizes.all()):
-            continue
-        for power, words in POWERS.items():
-            for large, rest in ((True, factors / abs(sizes) ** power), (False, factors * abs(sizes) ** power)):
-                if scaled and _close(rest, rest[:1]).all():
-                    exact = "the factor " * (power == 1) if np.isclose(abs(rest[0]), 1) else "a factor proportional to "
-                    return f"your values are too {'large' if large else 'small'} by {exact}{words.format(label)}"
-        for words, rest in (("", shifts / sizes), ("1 / ", shifts * sizes)):
-            if shifted and _close(rest, rest[:1]).all():
-                return f"your values are off by a multiple of {words}`{label}`"
-    arrays = any(truth.size > 1 for *_, truth in pairs)
-    return "each result is right up to a factor that changes with the inputs" if scaled and arrays else None
-
-
-def _entries(pairs: list[Pair]) -> str | None:
-    """Which entries of arrays are wrong, if the same ones are always right."""
-    if any(truth.ndim == 0 or len(truth) < 2 for *_, truth in pairs):
-        return None
-    if all(_close(a[1:], b[:-1]).all() or _close(a[:-1], b[1:]).all() for _, a, b in pairs):
-        return "the entries are shifted by one"
-    wrong = [~_close(got, truth) for _, got, truth in pairs]
-    if any(mask.all() for mask in wrong):
-        return None
-    if all(mask.ndim == 2 for mask in wrong):
-        eyes = [np.eye(*mask.shape) > 0 for mask in wrong]
-        for eye, words in ((0, "only the diagonal is wrong"), (1, "right on the diagonal, wrong elsewhere")):
-            if not any((mask & (on if eye else ~on)).any() for mask, on in zip(wrong, eyes)):
-                return words
-    starts = {tuple(map(int, k)) for mask in wrong for k in np.argwhere(mask)}
-    ends = {tuple(map(int, k - mask.shape)) for mask in wrong for k in np.argwhere(mask)}
-    only = next((min(one) for one in (starts, ends) if len(one) == 1), None)
-    return None if only is None else f"only entry {list(only)} is wrong"
+    return "your values are all the same, the right ones are not" if _close(got, got[:1]).all() else ""
 
 
 # ---- what happens at other arguments ----
 
 
-class _Failed:
-    """A result that equals no other."""
-
-
 def attempt(function: Answer, arguments: Case) -> Any:
-    """The result on a copy of the arguments, or one that equals no other."""
+    """The result on a copy of the arguments; None, which no result equals, where the function fails."""
     try:
         return function(*copy.deepcopy(arguments))
     except Exception:  # noqa: BLE001 - on some arguments a mistake may fail
-        return _Failed()
+        return None
 
 
 def experiment(
     names: list[str], answer: Answer, solution: Answer, cases: list[Case], tolerance: float, seconds: float = 2.0
 ) -> str:
     """Name an argument on which only one of both depends, or one at whose special value the answer is right."""
-    end, found = time.monotonic() + seconds, []
-    old = [[attempt(function, case) for case in cases] for function in (answer, solution)]
+    end, found = time.monotonic() + seconds, list[str]()
+    before = [[attempt(function, case) for case in cases] for function in (answer, solution)]
     for words, moved in _moves(names, cases):
         if time.monotonic() > end:
             break
-        truths = [attempt(solution, case) for case in moved]
-        if any(isinstance(truth, _Failed) for truth in truths):
+        after = [[attempt(function, case) for case in moved] for function in (answer, solution)]
+        if any(result is None for results in after for result in results):
             continue
-        given = [attempt(answer, case) for case in moved]
-        if words.startswith("depend"):
-            stays = [all(same(*both, tolerance) for both in zip(*pair)) for pair in zip(old, (given, truths))]
-            if stays[0] != stays[1] and not any(isinstance(one, _Failed) for one in given):
-                which = ("does not depend", "does") if stays[0] else ("depends", "does not")
-                return f"your result {which[0]} {words[7:]}, the right one {which[1]}"
-        elif all(same(*both, tolerance) for both in zip(given, truths)) and _varied(truths):
-            found.append(words)
+        if not words.startswith("on "):
+            if all(same(one, other, tolerance) for one, other in zip(*after)) and _varied(after[1]):
+                found.append(words)
+            continue
+        depends = [not all(same(*both, tolerance) for both in zip(*pair)) for pair in zip(before, after)]
+        if depends[0] != depends[1]:
+            which = ("depends", "does not") if depends[0] else ("does not depend", "does")
+            return f"your result {which[0]} {words}, the right one {which[1]}"
     return f"your result would be right with {' or '.join(found[:2])}: look at how that enters" if found else ""
 
 
@@ -291,30 +245,27 @@ def _varied(results: list[Any]) -> bool:
 
 def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, list[Case]]]:
     """Words for a change of one argument, and the changed arguments: that of the next case, zero, one, another one."""
+    sorts = [[(type(value), getattr(_plain(value), "shape", None)) for value in case] for case in cases]
     for k, name in enumerate(names):
 
-        def put(values: list[Any], k: int = k) -> list[Case]:
+        def put(values: Iterable[Any], k: int = k) -> list[Case]:
             return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(cases, values)]
 
-        old = [case[k] for case in cases]
-        kinds = [_sort(value) for value in old]
-        following = [*old[1:], old[0]]
-        alike = [one == other for one, other in zip(kinds, [*kinds[1:], kinds[0]])]
-        yield f"depend on `{name}`", put([new if same else now for now, new, same in zip(old, following, alike)])
-        arrays = [_plain(list(value) if isinstance(value, tuple) else value) for value in old]
-        if not all(isinstance(value, np.ndarray) and value.dtype.kind in "iuf" for value in arrays):
-            continue
+        after = [*range(1, len(cases)), 0]
+        alike = [j if sorts[i][k] == sorts[j][k] else i for i, j in enumerate(after)]
+        yield f"on `{name}`", put(cases[j][k] for j in alike)
         for number in (0, 1):
-            changed = [np.full_like(array, number) for array in arrays]
-            yield f"`{name}` = {number}", put([_like(value, array) for value, array in zip(old, changed)])
+            with suppress(TypeError):
+                yield f"`{name}` = {number}", put([_filled(case[k], number) for case in cases])
         for j in range(k):
-            if kinds == [_sort(case[j]) for case in cases]:
-                yield f"`{name}` = `{names[j]}`", put([case[j] for case in cases])
+            if all(sort[j] == sort[k] for sort in sorts):
+                yield f"`{name}` = `{names[j]}`", put(case[j] for case in cases)
 
 
-def _sort(value: Any) -> tuple[type, Any]:
-    return type(value), getattr(_plain(value), "shape", None)
-
-
-def _like(value: Any, array: np.ndarray) -> Any:
-    return array if isinstance(value, np.ndarray) else type(value)(array.tolist())
+def _filled(value: Any, number: int) -> Any:
+    """A value of the same form with all its numbers equal to `number`; raises `TypeError` where there are others."""
+    array = _plain(list(value) if isinstance(value, tuple) else value)
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
+        raise TypeError
+    filled = np.full_like(array, number)
+    return filled if isinstance(value, np.ndarray) else type(value)(filled.tolist())

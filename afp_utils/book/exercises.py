@@ -37,15 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from afp_utils.book.difference import (
-    Mistake,
-    attempt,
-    difference,
-    expect,
-    experiment,
-    leaves,
-    same,
-)
+from afp_utils.book.difference import Mistake, attempt, difference, expect, leaves, same
 
 Answer = Callable[..., Any]
 
@@ -85,7 +77,6 @@ class Exercise:
     tolerance: float = 1e-6
     checkers: list[Callable[[Answer], None]] = field(default_factory=list)
     mistakes: list[tuple[str, Answer]] = field(default_factory=list)
-    unusuals: list[Answer] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"Exercise {self.name}: {self.task}"
@@ -102,22 +93,22 @@ class Exercise:
     @property
     def code(self) -> str:
         """The worked solution as a reader would write it: no decorator, the docstring cut to its first line."""
-        head, body = self._parts()
-        return "\n".join([*head, *body])
+        return self._head_and_body[0] + self._head_and_body[1]
 
     @property
     def stub(self) -> str:
         """The worked solution with everything below its docstring blanked."""
-        return "\n".join([*self._parts()[0], "    ...  # your code here"])
+        return f"{self._head_and_body[0]}    ...  # your code here"
 
-    def _parts(self) -> tuple[list[str], list[str]]:
-        source = textwrap.dedent(inspect.getsource(self.solution))
-        function, lines = ast.parse(source).body[0], source.splitlines()
+    @property
+    def _head_and_body(self) -> tuple[str, str]:
+        lines = textwrap.dedent(inspect.getsource(self.solution)).splitlines()
+        function = ast.parse("\n".join(lines)).body[0]
         assert isinstance(function, ast.FunctionDef)
         docstring = function.body[0]
-        first = inspect.cleandoc(self.solution.__doc__ or "").splitlines()[0]
         head = lines[function.lineno - 1 : docstring.lineno - 1]
-        return [*head, f'    """{first}"""'], lines[docstring.end_lineno :]
+        first = inspect.cleandoc(self.solution.__doc__ or "").partition("\n")[0]
+        return "\n".join([*head, f'    """{first}"""', ""]), "\n".join(lines[docstring.end_lineno :])
 
     def checker(self, function: Callable[[Answer], None]) -> None:
         """Register the function that tries an answer and raises `Mistake` where it is wrong."""
@@ -126,11 +117,6 @@ class Exercise:
     def mistake(self, sentence: str) -> Callable[[Answer], None]:
         """Register a likely wrong answer with the sentence for those who give it."""
         return lambda function: self.mistakes.append((sentence, function))
-
-    wrong = mistake
-
-    def unusual(self, function: Answer) -> None:
-        self.unusuals.append(function)
 
     def check(self, answer: Answer, *, seed: int = 0, seconds: float = 5.0) -> Verdict:
         """Try an answer on the inputs of a seed: a verdict that names the likely mistake.
@@ -165,21 +151,37 @@ class Exercise:
         given = [answer(*copy.deepcopy(case)) for case in cases]
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             truths = [self.solution(*copy.deepcopy(case)) for case in cases]
-            right = [same(*pair, self.tolerance) for pair in zip(given, truths)]
-            if all(right):
+            if all(same(*pair, self.tolerance) for pair in zip(given, truths)):
                 return
-            shared: list[tuple[bool, str]] = []
-            for sentence, mistake in self.mistakes:
-                alike = [same(one, attempt(mistake, case), self.tolerance) for one, case in zip(given, cases)]
-                if all(alike[i] for i, fine in enumerate(right) if not fine):
-                    shared.append((not all(alike), sentence))
-            if shared:  # those that agree on all inputs come before those that agree where the answer is wrong
-                raise Mistake(min(shared, key=lambda pair: pair[0])[1])
-            results = [leaves(*pair) for pair in zip(given, truths)]
+            if sentence := self._listed(given, truths, cases):
+                raise Mistake(sentence)
             names = list(inspect.signature(self.solution).parameters)
-            where, kind, size = difference(names, cases, results, self.tolerance)
-            kind = kind or experiment(names, answer, self.solution, cases, self.tolerance)
-            raise Mistake(where + (kind or size))
+            results = [leaves(*pair) for pair in zip(given, truths)]
+            raise Mistake(difference(names, answer, self.solution, cases, results, self.tolerance))
+
+    def _listed(self, given: list[Any], truths: list[Any], cases: list[tuple[Any, ...]]) -> str:
+        """The sentence of the mistake with these results, or else with those of one part of them; or nothing."""
+        tried = [(sentence, [attempt(mistake, case) for case in cases]) for sentence, mistake in self.mistakes]
+        found = self._shared(given, truths, tried)
+        for k in range(len(truths[0]) if isinstance(truths[0], tuple) else 0):  # two mistakes in two parts, say
+            parts = [_parts(given, k), _parts(truths, k)]
+            found = found or self._shared(*parts, [(sentence, _parts(results, k)) for sentence, results in tried])
+        return found
+
+    def _shared(self, given: list[Any], truths: list[Any], tried: list[tuple[str, list[Any]]]) -> str:
+        """The sentence of the mistake with these results on all inputs, or else where they are wrong."""
+        right, found = [same(*pair, self.tolerance) for pair in zip(given, truths)], ""
+        for sentence, results in [] if all(right) else tried:
+            alike = [same(*pair, self.tolerance) for pair in zip(given, results)]
+            if all(alike):
+                return sentence
+            if not found and all(a or r for a, r in zip(alike, right)):
+                found = sentence
+        return found
+
+
+def _parts(results: list[Any], k: int) -> list[Any]:
+    return [one[k] if isinstance(one, tuple) and len(one) > k else None for one in results]
 
 
 # ---- calls ----
@@ -187,22 +189,20 @@ class Exercise:
 
 @contextmanager
 def _watch(seconds: float) -> Iterator[None]:
-    """Stop what runs inside after `seconds` or on Ctrl-C, in the main thread; the clock needs a POSIX system."""
-    if threading.current_thread() is not threading.main_thread():
+    """Stop what runs inside after `seconds` or on Ctrl-C, in the main thread of a POSIX system."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def stop(number: int, _: Any) -> None:
         raise _Interrupted if number == signal.SIGINT else _TimeUp
 
-    clock = hasattr(signal, "setitimer")
-    old = {number: signal.signal(number, stop) for number in [signal.SIGINT, *([signal.SIGALRM] if clock else [])]}
-    rest = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0) if clock else (0.0, 0.0)  # again where it is swallowed
+    old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGALRM)}
+    rest = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again where it is swallowed
     try:
         yield
     finally:
-        if clock:
-            signal.setitimer(signal.ITIMER_REAL, *rest)
+        signal.setitimer(signal.ITIMER_REAL, *rest)
         for number, handler in old.items():
             signal.signal(number, handler or signal.SIG_DFL)
 
@@ -217,12 +217,11 @@ def _call(function: Answer, arguments: tuple[Any, ...], named: dict[str, Any], s
     except BaseException as error:  # noqa: BLE001 - SystemExit as well
         frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
         theirs = [frame for frame in frames if frame[0] != __file__]
-        lines = [f" in line {line}" for file, line in theirs if file == theirs[0][0]]  # of one cell
-        line = lines[-1] if lines else ""
+        line = next((f" in line {line}" for file, line in theirs[::-1] if file == theirs[0][0]), "")  # of one cell
+        if isinstance(error, _TimeUp):
+            raise Mistake(f"your function was stopped{line}: it took more than {seconds:g} seconds") from None
         first = str(error).partition("\n")[0]
-        raised = f"your function raised {type(error).__name__}{line}" + (f": {first}" if first else "")
-        late = f"your function was stopped{line}: it took more than {seconds:g} seconds"
-        raise Mistake(late if isinstance(error, _TimeUp) else raised) from None
+        raise Mistake(f"your function raised {type(error).__name__}{line}" + f": {first}" * bool(first)) from None
 
 
 def exercise(*, minutes: int, hint: str, worked: str, **given: Any) -> Callable[[Answer], Exercise]:

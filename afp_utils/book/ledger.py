@@ -7,7 +7,7 @@ this book's words what each paper asserts and which claims test it.
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
@@ -16,25 +16,19 @@ from pathlib import Path
 from typing import Any
 
 from afp_utils.book import claims
-from afp_utils.book.claims import CLAIM, HOLDS, KINDS, KNOWN, OTHER, PROVED, Claim, ClaimError, Record, badge, shown
+from afp_utils.book.claims import HOLDS, WORDS, Claim, ClaimError, Record, Shown, badge, cells, code, shown, table
 
 ANSWERS = {"yes": "holds", "in part": "holds in part", "no": "does not hold here", "open": "not tested"}
 """What the book answers to an assertion of a paper."""
+FITS: Mapping[str, Callable[[set[str]], bool]] = {
+    "yes": lambda verdicts: verdicts == {"yes"},
+    "in part": bool,
+    "no": lambda verdicts: "no" in verdicts,
+    "open": lambda verdicts: not verdicts,
+}
+"""Which verdicts of the claims that it names an answer fits."""
+MARKS = {"yes": "●", "in part": "◐", "no": "○", "failed": "✗", "unchecked": "✗"}
 QUOTED = re.compile(r"\{([\w-]+)\}")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A part of the ledger: HTML in a browser, text elsewhere."""
-
-    html: str
-    text: str
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 def notebooks(folder: Path) -> list[Path]:
@@ -55,7 +49,7 @@ def stored(notebook: Path) -> list[dict[str, Any]]:
     for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
         calls = cell.get("metadata", {}).get("afp", {}).get("calls", [])
         data = [output.get("data", {}) for output in cell.get("outputs", [])]
-        found += [entry[CLAIM] | {"calls": calls} for entry in data if CLAIM in entry]
+        found += [entry[claims.CLAIM] | {"calls": calls} for entry in data if claims.CLAIM in entry]
     return found
 
 
@@ -75,7 +69,13 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """How many claims hold, hold in part, do not hold, fail, are unchecked."""
         found = [self.holds(name) for name in self.claims]
-        return {holds: found.count(holds) for holds in HOLDS | OTHER}
+        return {holds: found.count(holds) for holds in WORDS}
+
+    @cached_property
+    def chapters(self) -> dict[str, list[Claim]]:
+        """The claims of each chapter."""
+        names = dict.fromkeys(claim.chapter for claim in self.claims.values())
+        return {name: [claim for claim in self.claims.values() if claim.chapter == name] for name in names}
 
     @cached_property
     def supports(self) -> dict[str, tuple[str, ...]]:
@@ -85,7 +85,7 @@ class Ledger:
         rests on the earlier.
         """
         order = list(self.claims)
-        proved = [name for name in order if self.claims[name].kind in PROVED and self.calls[name]]
+        proved = [name for name in order if self.claims[name].kind in claims.PROVED and self.calls[name]]
 
         def rests(name: str, other: str) -> bool:
             mine, theirs = self.calls[name], self.calls[other]
@@ -97,22 +97,19 @@ class Ledger:
 
     def undermined(self, name: str) -> tuple[str, ...]:
         """The failed claims that one which does not fail itself rests on."""
-        if self.holds(name) in OTHER:
+        if self.holds(name) in claims.OTHER:
             return ()
-        return tuple(other for other in self.supports[name] if self.holds(other) in OTHER)
+        return tuple(other for other in self.supports[name] if self.holds(other) in claims.OTHER)
 
     def carried(self, function: str) -> list[str]:
-        """The claims whose values come from a function (or a class), named as in `sequence.expected_risk`."""
+        """The claims whose values come from a function (or a class), named as in `sequence.rates.expected_risk`."""
         return [name for name in self.claims if function in self.calls[name]]
 
     def quotable(self) -> dict[str, str]:
         """Numbers that pages outside the chapters may quote: how many claims there are, and each claim's value."""
-        checked = {name: record for name, record in self.records.items() if record}
-        return {
-            "claims": str(len(self.claims)),
-            **{f"claims:{holds.replace(' ', '-')}": str(self.counts[holds]) for holds in HOLDS},
-            **{f"claim:{name}": shown(record.value) for name, record in checked.items()},
-        }
+        counts = {f"claims:{holds.replace(' ', '-')}": str(self.counts[holds]) for holds in HOLDS}
+        values = {f"claim:{name}": shown(record.value) for name, record in self.records.items() if record}
+        return {"claims": str(len(self.claims)), **counts, **values}
 
 
 def read(folder: Path = Path()) -> Ledger:
@@ -120,13 +117,9 @@ def read(folder: Path = Path()) -> Ledger:
     paths = notebooks(folder)
     found = {entry["id"]: entry for path in paths for entry in stored(path)}
     order = {path.stem: place for place, path in enumerate(paths)}
-    registry = sorted(claims.registry().items(), key=lambda item: order.get(item[1].chapter, len(order)))
-    records = {
-        name: Record(claim, found[name]["value"], found[name].get("rival")) if name in found else None
-        for name, claim in registry
-    }
-    calls = {name: frozenset(found[name]["calls"]) if name in found else frozenset() for name in records}
-    return Ledger(dict(registry), records, calls)
+    known = dict(sorted(claims.registry().items(), key=lambda item: order.get(item[1].chapter, len(order))))
+    records = {name: claims.recorded(found[name]) if name in found else None for name in known}
+    return Ledger(known, records, {name: frozenset(found[name]["calls"] if name in found else ()) for name in known})
 
 
 def faults(folder: Path) -> list[str]:
@@ -134,25 +127,27 @@ def faults(folder: Path) -> list[str]:
     registry, wrong, seen = claims.registry(), list[str](), dict[str, str]()
     for notebook in notebooks(folder):
         for entry in stored(notebook):
-            del entry["calls"]
-            claim = registry.get(entry["id"])
-            if claim is None:
+            if claim := registry.get(entry["id"]):
+                wrong += _faults(claim, entry, notebook.stem, seen)
+                seen[claim.id] = notebook.stem
+            else:
                 wrong.append(f"claim {entry['id']} of {notebook.name} is not registered")
-                continue
-            if claim.chapter != notebook.stem:
-                wrong.append(f"claim {claim.id} is registered for {claim.chapter} but checked in {notebook.stem}")
-            if claim.id in seen:
-                wrong.append(f"claim {claim.id} is checked twice: in {seen[claim.id]} and {notebook.stem}")
-            seen[claim.id] = notebook.stem
-            record = Record(claim, entry["value"], entry.get("rival"))
-            if record.holds == "failed":
-                wrong.append(f"claim {claim.id} fails: stored {shown(record.value)}, expected {claim.expect}")
-            elif entry != record.json():
-                wrong.append(f"claim {claim.id} is stale: stored {entry}, the registry gives {record.json()}")
-            elif record.fault:
-                wrong.append(f"claim {claim.id}: {record.fault}")
     missing = [name for name in registry if name not in seen]
     return wrong + [f"claim {name} is registered for {registry[name].chapter} but never checked" for name in missing]
+
+
+def _faults(claim: Claim, entry: dict[str, Any], chapter: str, seen: Mapping[str, str]) -> Iterator[str]:
+    if claim.chapter != chapter:
+        yield f"claim {claim.id} is registered for {claim.chapter} but checked in {chapter}"
+    if claim.id in seen:
+        yield f"claim {claim.id} is checked twice: in {seen[claim.id]} and {chapter}"
+    record, held = claims.recorded(entry), {key: value for key, value in entry.items() if key != "calls"}
+    if record.holds == "failed":
+        yield f"claim {claim.id} fails: stored {shown(record.value)}, expected {claim.expect}"
+    elif held != record.json():
+        yield f"claim {claim.id} is stale: stored {held}, the registry gives {record.json()}"
+    elif record.fault:
+        yield f"claim {claim.id}: {record.fault}"
 
 
 # ---- what the papers assert ----
@@ -163,8 +158,7 @@ def papers() -> dict[str, list[dict[str, Any]]]:
 
     Raises `ClaimError` where an answer does not fit the verdicts of the claims that it names.
     """
-    text = files("afp_utils.book").joinpath("papers.toml").read_text(encoding="utf-8")
-    tables = tomllib.loads(text)
+    tables = tomllib.loads(files("afp_utils.book").joinpath("papers.toml").read_text(encoding="utf-8"))
     registry = claims.registry()
     for row in tables["assertion"] + tables["result"]:
         place = f"papers.toml: {row['paper']}, {row.get('label', row['text'])!r}"
@@ -172,13 +166,7 @@ def papers() -> dict[str, list[dict[str, Any]]]:
         if unknown or row["paper"] not in claims.sources():
             raise ClaimError(f"{place} must name claims of the registry and a work of references.bib, got {unknown}")
         verdicts = {registry[name].holds for name in row["claims"]}
-        fits = {
-            "yes": verdicts == {"yes"},
-            "in part": bool(verdicts),
-            "no": "no" in verdicts,
-            "open": not verdicts,
-        }
-        if not fits.get(row["answer"], False):
+        if row["answer"] not in FITS or not FITS[row["answer"]](verdicts):
             raise ClaimError(f"{place}: answer must fit the verdicts {sorted(verdicts)}, got {row['answer']!r}")
         if row["answer"] != "yes" and not row.get("why"):
             raise ClaimError(f"{place}: why must be given where the answer is not 'yes'")
@@ -196,107 +184,101 @@ def results(book: Ledger) -> Shown:
 
 
 def _answers(book: Ledger, rows: list[dict[str, Any]], head: str) -> Shown:
-    values, body, lines, paper = book.quotable(), list[str](), list[str](), ""
-    for row in rows:
-        if row["paper"] != paper:
-            paper = row["paper"]
-            body.append(f'<tr><td class="afp-part" colspan="3">{escape(claims.sources()[paper])}</td></tr>')
-            lines.append(f"\n{claims.sources()[paper]}")
+    body, lines, values = list[tuple[str, ...]](), list[str](), book.quotable()
+    for row, before in zip(rows, [{"paper": ""}, *rows]):
+        if row["paper"] != before["paper"]:
+            body.append((escape(claims.sources()[row["paper"]]),))
+            lines.append(f"\n{claims.sources()[row['paper']]}")
         why = QUOTED.sub(lambda mark: values.get(f"claim:{mark[1]}", "-"), row.get("why", ""))
         label = f"<strong>{escape(row['label'])}.</strong> " if "label" in row else ""
-        links = ", ".join(_link(book.claims[name]) for name in row["claims"]) or "-"
-        answer = f'<span class="afp-verdict afp-{row["answer"].replace(" ", "-")}">{ANSWERS[row["answer"]]}</span>'
-        body.append(f"<tr><td>{label}{escape(row['text'])}</td><td>{links}</td><td>{answer} {escape(why)}</td></tr>")
+        links = _links(book, row["claims"]) or "-"
+        body.append((label + escape(row["text"]), links, f"{badge(row['answer'], ANSWERS)} {escape(why)}"))
         said = f" ({why})" if why else ""
         lines.append(f"{ANSWERS[row['answer']]:20}{row.get('label', '')} {row['text']}{said} {' '.join(row['claims'])}")
-    header = f"<tr><th>{head}</th><th>claims</th><th>here</th></tr>"
-    table = f'<div class="afp-scroll"><table class="afp-table afp-papers">{header}{"".join(body)}</table></div>'
-    return Shown(table, "\n".join(lines).strip())
+    return Shown(table((head, "claims", "here"), body, "afp-papers"), "\n".join(lines).strip())
 
 
 # ---- the map and the table ----
 
 
-def _link(claim: Claim) -> str:
-    """A short link to a claim: its id, with the sentence on hover."""
-    address = f"{claim.chapter}.ipynb#claim-{claim.id}"
-    return f'<a class="afp-id" href="{address}" title="{escape(claim.statement)}">{claim.id}</a>'
+def _address(claim: Claim) -> str:
+    return f"{claim.chapter}.ipynb#claim-{claim.id}"
+
+
+def _links(book: Ledger, names: Iterable[str]) -> str:
+    """Short links to claims: their ids, with the sentence on hover."""
+    members = [book.claims[name] for name in names]
+    return ", ".join(
+        f'<a class="afp-id" href="{_address(claim)}" title="{escape(claim.statement)}">{claim.id}</a>'
+        for claim in members
+    )
 
 
 def _title(chapter: str) -> str:
     return chapter.replace("-", " ").capitalize()
 
 
-def _chapters(book: Ledger) -> dict[str, list[Claim]]:
-    found: dict[str, list[Claim]] = {}
-    for claim in book.claims.values():
-        found.setdefault(claim.chapter, []).append(claim)
-    return found
-
-
 def chart(book: Ledger) -> Shown:
     """A dot for each claim, by chapter and verdict. `data-rests` names the claims that it rests on."""
-    lines, rows = [], []
-    for chapter, members in _chapters(book).items():
-        dots = []
-        for claim in members:
-            holds, rests = book.holds(claim.id), book.supports[claim.id]
-            words = (HOLDS | OTHER)[holds] + (", but rests on a failed one" if book.undermined(claim.id) else "")
-            on = f" Rests on: {', '.join(rests)}." if rests else ""
-            name = escape(f"{claim.id}: {words}. {claim.statement}{on}")
-            dots.append(
-                f'<a class="afp-dot afp-{holds.replace(" ", "-")}" id="dot-{claim.id}" title="{name}" aria-label="{name}" '
-                f'href="{claim.chapter}.ipynb#claim-{claim.id}" data-rests="{" ".join(rests)}"></a>'
-            )
-        rows.append(f'<tr><th scope="row">{_title(chapter)}</th><td>{"".join(dots)}</td></tr>')
-        marks = {"yes": "●", "in part": "◐", "no": "○"}
-        lines.append(f"{_title(chapter):28}" + "".join(marks.get(book.holds(claim.id), "✗") for claim in members))
+    rows, lines = "", list[str]()
+    for chapter, members in book.chapters.items():
+        dots = "".join(_dot(book, claim) for claim in members)
+        rows += f'<tr><th scope="row">{_title(chapter)}</th><td>{dots}</td></tr>'
+        lines.append(f"{_title(chapter):28}" + "".join(MARKS[book.holds(claim.id)] for claim in members))
     key = " ".join(f"{badge(holds)} {count}" for holds, count in book.counts.items() if count)
-    return Shown(f'<div class="afp-map"><p>{key}</p><table>{"".join(rows)}</table></div>', "\n".join(lines))
+    return Shown(f'<div class="afp-map"><p>{key}</p><table>{rows}</table></div>', "\n".join(lines))
+
+
+def _dot(book: Ledger, claim: Claim) -> str:
+    holds, rests = book.holds(claim.id), book.supports[claim.id]
+    words = WORDS[holds] + (", but rests on a failed one" if book.undermined(claim.id) else "")
+    on = f" Rests on: {', '.join(rests)}." if rests else ""
+    name = escape(f"{claim.id}: {words}. {claim.statement}{on}")
+    return (
+        f'<a class="afp-dot afp-{holds.replace(" ", "-")}" id="dot-{claim.id}" title="{name}" aria-label="{name}" '
+        f'href="{_address(claim)}" data-rests="{" ".join(rests)}"></a>'
+    )
 
 
 def ledger(book: Ledger) -> Shown:
     """Every claim: the tested sentence, its source, measured, expected, what that rules out, and whether it holds."""
-    body, lines = list[str](), list[str]()
-    for chapter, members in _chapters(book).items():
-        body.append(f'<tr data-part="{chapter}"><td class="afp-part" colspan="3">{_title(chapter)}</td></tr>')
+    rows, lines = list[str](), list[str]()
+    for chapter, members in book.chapters.items():
+        rows.append(f'<tr data-part="{chapter}">{cells((_title(chapter),), 3)}</tr>')
         lines.append(f"\n{_title(chapter)}")
         for claim in members:
-            holds, record = book.holds(claim.id), book.records[claim.id]
-            body.append(_row(book, claim))
+            record = book.records[claim.id]
             value = shown(record.value) if record else "-"
-            lines.append(f"{(HOLDS | OTHER)[holds]:16}{claim.id}: {value} (expected {claim.expect})")
-    head = "<tr><th>claim</th><th>measured, expected, and what that rules out</th><th>verdict</th></tr>"
-    table = f'<table class="afp-table afp-ledger">{head}{"".join(body)}</table>'
-    return Shown(f'<div class="afp-scroll">{table}</div>', "\n".join(lines).strip())
+            rows.append(_row(book, claim))
+            lines.append(f"{WORDS[book.holds(claim.id)]:16}{claim.id}: {value} (expected {claim.expect})")
+    head = ("claim", "measured, expected, and what that rules out", "verdict")
+    return Shown(table(head, rows, "afp-ledger"), "\n".join(lines).strip())
 
 
 def _row(book: Ledger, claim: Claim) -> str:
     record, holds = book.records[claim.id], book.holds(claim.id)
-    reason = f'<br><span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
-    undermined = ", ".join(_link(book.claims[name]) for name in book.undermined(claim.id))
-    shaken = f"<br>but rests on a failed one: {undermined}" if undermined else ""
-    on = [f"<code>{name}</code>" for name in sorted(book.calls[claim.id])] or ["the chapter's own code"]
-    on += [_link(book.claims[name]) for name in book.supports[claim.id]]
-    rests = f'<details class="afp-rests"><summary>rests on</summary>{", ".join(on)}</details>'
-    against = record.against() if record else ""
     named = "|".join(claims.sources()[key] for key in claims.KEY.findall(claim.source)) or "this book"
-    measured = f"measured <code>{escape(shown(record.value))}</code><br>" if record else ""
-    source = f'<p class="afp-source">{escape(claim.attribution)}, {KNOWN[claim.known]} · {claim.kind}</p>'
-    cells = (
-        f'<a href="{claim.chapter}.ipynb#claim-{claim.id}">{escape(claim.statement)}</a>{reason}{source}{rests}',
-        f"{measured}expected <code>{escape(str(claim.expect))}</code>" + (f"<p>{against}</p>" if against else ""),
-        f"{badge(holds)}{shaken}",
-    )
-    marks = f'data-chapter="{claim.chapter}" data-kind="{claim.kind}" data-verdict="{(HOLDS | OTHER)[holds]}"'
-    return f'<tr {marks} data-source="{escape(named)}">{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    measured = f"measured {code(shown(record.value))}<br>" if record else ""
+    against = f"<p>{record.against()}</p>" if record and record.against() else ""
+    undermined = _links(book, book.undermined(claim.id))
+    shaken = f"<br>but rests on a failed one: {undermined}" if undermined else ""
+    row = (_sentence(book, claim), f"{measured}expected {code(claim.expect)}{against}", f"{badge(holds)}{shaken}")
+    marks = f'data-chapter="{claim.chapter}" data-kind="{claim.kind}" data-verdict="{WORDS[holds]}"'
+    return f'<tr {marks} data-source="{escape(named)}">{cells(row)}</tr>'
+
+
+def _sentence(book: Ledger, claim: Claim) -> str:
+    """The claim with its reason, its source, and, folded, what it rests on."""
+    reason = f'<br><span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
+    source = f'<p class="afp-source">{escape(claim.attribution)}, {claims.KNOWN[claim.known]} · {claim.kind}</p>'
+    on = ", ".join(code(name) for name in sorted(book.calls[claim.id])) or "the chapter's own code"
+    proofs = _links(book, book.supports[claim.id])
+    rests = f'<details class="afp-rests"><summary>rests on</summary>{on}{proofs and ", "}{proofs}</details>'
+    return f'<a href="{_address(claim)}">{escape(claim.statement)}</a>{reason}{source}{rests}'
 
 
 def kinds(book: Ledger) -> Shown:
     """How many claims there are of each kind, and how well their sentences are known."""
-    members = book.claims.values()
-    rows = [(sum(claim.kind == kind for claim in members), kind, words) for kind, words in KINDS.items()]
-    rows += [(sum(claim.known == known for claim in members), known, words) for known, words in KNOWN.items()]
-    body = "".join(f"<tr><td>{count}</td><td>{name}</td><td>{words}</td></tr>" for count, name, words in rows)
-    text = "\n".join(f"{count:4}  {name}: {words}" for count, name, words in rows)
-    return Shown(f'<div class="afp-scroll"><table class="afp-table">{body}</table></div>', text)
+    found = [word for claim in book.claims.values() for word in (claim.kind, claim.known)]
+    rows = [(str(found.count(name)), name, words) for name, words in (claims.KINDS | claims.KNOWN).items()]
+    return Shown(table((), rows), "\n".join(f"{count:>4}  {name}: {words}" for count, name, words in rows))

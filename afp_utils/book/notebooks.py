@@ -7,7 +7,9 @@ import importlib
 import json
 import os
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import yaml
@@ -40,6 +42,9 @@ if importlib.util.find_spec("afp_utils") is None:
     book = "git+{repository}"
     fetch = [sys.executable, "-m", "pip", "install", "-q", book]
     subprocess.run(fetch, check=True)"""
+
+
+FOLDED = {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}}
 
 
 class ChapterError(Exception):
@@ -84,6 +89,23 @@ def digest(*texts: str) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:16]
 
 
+def marks(cell: nbformat.NotebookNode) -> Any:
+    """What this tool stores with a cell."""
+    return cell.metadata.get("afp", {})
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: nbformat.NotebookNode, kind: str) -> Iterator[tuple[nbformat.NotebookNode, Any]]:
+    """The outputs of a kind, each after its cell."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if kind in output.get("data", {}):
+                yield cell, output.data
+
+
 # ---- what is generated: the set-up cell and the exercises ----
 
 
@@ -100,62 +122,52 @@ def code_cell(source: str, **metadata: object) -> nbformat.NotebookNode:
     return nbformat.v4.new_code_cell(source, metadata=metadata)
 
 
-def exercise_cells(exercise: Exercise, number: int) -> list[nbformat.NotebookNode]:
-    """Task, stub with its check, hint, and folded worked solution."""
-    title = exercise.name.replace("_", " ").capitalize()
-    check = f"exercises.{exercise.name}.check({exercise.name})"
-    cells = [
-        nbformat.v4.new_markdown_cell(
-            f"### Exercise {number}: {title}\n\n*About {exercise.minutes} minutes.* {exercise.task}"
-        ),
-        code_cell(f"{exercise.stub}\n\n\n{check}"),
-        nbformat.v4.new_markdown_cell(
-            f"<details><summary>Hint</summary>\n\n{exercise.hint}\n\n</details>\n\n"
-            f"<details><summary>Worked solution</summary>\n\n{exercise.worked}\n\n</details>"
-        ),
-        code_cell(f"{exercise.code}\n\n\n{check}", tags=["hide-cell"], jupyter={"source_hidden": True}),
-    ]
+def generated(cells: list[nbformat.NotebookNode], **mark: object) -> list[nbformat.NotebookNode]:
+    """The cells with a mark of what they are, and of what was written into them."""
     for cell in cells:
-        cell.metadata["afp"] = {"exercise": exercise.name, "made": digest(cell.source)}
+        cell.metadata["afp"] = mark | {"made": digest(cell.source)}
     return cells
 
 
-def setup_cell() -> nbformat.NotebookNode:
-    cell = code_cell(SETUP.format(repository=repository()), tags=["hide-cell"], jupyter={"source_hidden": True})
-    cell.metadata["afp"] = {"setup": True, "made": digest(cell.source)}
-    return cell
+def exercise_cells(exercise: Exercise, number: int) -> list[nbformat.NotebookNode]:
+    """Task, stub with its check, hint, and folded worked solution."""
+    title = exercise.name.replace("_", " ").capitalize()
+    task = f"### Exercise {number}: {title}\n\n*About {exercise.minutes} minutes.* {exercise.task}"
+    folded = "<details><summary>{}</summary>\n\n{}\n\n</details>"
+    help = folded.format("Hint", exercise.hint) + "\n\n" + folded.format("Worked solution", exercise.worked)
+    check = f"\n\n\nexercises.{exercise.name}.check({exercise.name})"
+    cells = [
+        nbformat.v4.new_markdown_cell(task),
+        code_cell(exercise.stub + check),
+        nbformat.v4.new_markdown_cell(help),
+        code_cell(exercise.code + check, **FOLDED),
+    ]
+    return generated(cells, exercise=exercise.name)
 
 
 def edited(notebook: nbformat.NotebookNode) -> list[str]:
     """The generated cells in which somebody has written since: to fill them in anew would lose it."""
-    generated = [cell for cell in notebook.cells if "made" in cell.metadata.get("afp", {})]
-    return [cell.get("id", "?") for cell in generated if digest(cell.source) != cell.metadata.afp.made]
+    made = [cell for cell in notebook.cells if "made" in marks(cell)]
+    return [cell.get("id", "?") for cell in made if digest(cell.source) != marks(cell).made]
 
 
 def fill(notebook: nbformat.NotebookNode, name: str) -> None:
     """Write the generated cells anew: the set-up cell, and each exercise where its first cell stands."""
-    filled: list[nbformat.NotebookNode] = []
-    shown: list[str] = []
-    for cell in notebook.cells:
-        marks = cell.metadata.get("afp", {})
-        if "setup" in marks:
-            filled.append(setup_cell())
-        elif "exercise" not in marks:
-            filled.append(cell)
-        elif marks["exercise"] not in shown:
-            shown.append(marks["exercise"])
-            exercise = getattr(importlib.import_module(module_of(name)), marks["exercise"], None)
-            if exercise is None:
-                raise ChapterError(f"{name} must mark exercises of {module_of(name)}, got {marks['exercise']!r}")
-            filled.extend(exercise_cells(exercise, len(shown)))
-    if not any("setup" in cell.metadata.get("afp", {}) for cell in filled):
+    if not any("setup" in marks(cell) for cell in notebook.cells):
         raise ChapterError(f"{name} must have a set-up cell (cell metadata afp.setup), found none")
-    if shown:
-        known = [exercise.name for exercise in exercises(importlib.import_module(module_of(name)))]
-        if shown != known:
-            raise ChapterError(f"{name} must show its module's exercises in order, {known}, got {shown}")
-    notebook.cells = filled
-    for i, cell in enumerate(filled):
+    shown = list(dict.fromkeys(marks(cell).exercise for cell in notebook.cells if "exercise" in marks(cell)))
+    known = exercises(importlib.import_module(module_of(name))) if shown else []
+    if shown != [exercise.name for exercise in known]:
+        order = [exercise.name for exercise in known]
+        raise ChapterError(f"{name} must show the exercises of {module_of(name)} in order, {order}, got {shown}")
+    waiting = {exercise.name: exercise_cells(exercise, number) for number, exercise in enumerate(known, 1)}
+    cells, notebook.cells = notebook.cells, []
+    for cell in cells:
+        if "setup" in marks(cell):
+            notebook.cells += generated([code_cell(SETUP.format(repository=repository()), **FOLDED)], setup=True)
+        else:
+            notebook.cells += waiting.pop(marks(cell).exercise, []) if "exercise" in marks(cell) else [cell]
+    for i, cell in enumerate(notebook.cells):
         cell["id"] = f"c{i:03d}"
 
 
@@ -164,67 +176,49 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
 
 def _bound(node: ast.AST) -> set[str]:
     """Names that code binds, at whatever depth."""
-    found = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store):
-            found.add(one.id)
-        elif isinstance(one, ast.FunctionDef | ast.ClassDef):
-            found.add(one.name)
-        elif isinstance(one, ast.arg):
-            found.add(one.arg)
-        elif isinstance(one, ast.alias):
-            found.add((one.asname or one.name).split(".")[0])
-    return found
+    nodes = list(ast.walk(node))
+    names = {one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    names |= {one.name for one in nodes if isinstance(one, ast.FunctionDef | ast.ClassDef)}
+    names |= {one.arg for one in nodes if isinstance(one, ast.arg)}
+    return names | {(one.asname or one.name).split(".")[0] for one in nodes if isinstance(one, ast.alias)}
 
 
-def _changed(node: ast.AST) -> set[str]:
+def _changed(statement: ast.stmt) -> set[str]:
     """Names whose objects code changes: by item or attribute, or by a method called for its effect."""
-    found = set()
-    for one in ast.walk(node):
-        if isinstance(one, ast.Subscript | ast.Attribute) and isinstance(one.ctx, ast.Store):
-            place: ast.AST = one
-        elif isinstance(one, ast.Expr) and isinstance(one.value, ast.Call):
-            place = one.value.func
-        else:
-            continue
-        while isinstance(place, ast.Attribute | ast.Subscript):
-            place = place.value
-            if isinstance(place, ast.Name):
-                found.add(place.id)
-    return found
-
-
-def _used(code: str) -> set[str]:
-    """Names that a cell reads and does not bind before."""
-    used, bound = set[str](), set[str]()
-    for statement in ast.parse(code).body:
-        inner = _bound(statement) if hasattr(statement, "body") else set()
-        reads = {
-            node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
-        }
-        used |= reads - bound - inner
-        bound |= _bound(statement)
-    return used
+    nodes = list(ast.walk(statement))
+    stores = [
+        node for node in nodes if isinstance(node, ast.Subscript | ast.Attribute) and isinstance(node.ctx, ast.Store)
+    ]
+    calls = [node.value.func for node in nodes if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    places = [re.match(r"(\w+)[.\[]", ast.unparse(place)) for place in (*stores, *calls)]
+    return {place[1] for place in places if place}
 
 
 def foundations(codes: list[str]) -> list[set[int]]:
     """For each cell: itself and the earlier cells that its names come from, directly or through others."""
     maker, found, modules = dict[str, int](), list[set[int]](), set[str]()
     for i, code in enumerate(codes):
-        found.append({i}.union(*(found[maker[name]] for name in _used(code) if name in maker)))
-        tree = ast.parse(code)
-        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-        modules = modules.union(*map(_bound, imports))
-        maker |= dict.fromkeys(_bound(tree) | (_changed(tree) - modules), i)
+        needed, bound, changed = {i}, set[str](), set[str]()
+        for statement in ast.parse(code).body:
+            names = [node for node in ast.walk(statement) if isinstance(node, ast.Name)]
+            own = bound | (_bound(statement) if hasattr(statement, "body") else set())
+            read = {name.id for name in names if isinstance(name.ctx, ast.Load)} - own
+            needed = needed.union(*(found[maker[name]] for name in read if name in maker))
+            bound |= _bound(statement)
+            changed |= _changed(statement)
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                modules |= _bound(statement)
+        found.append(needed)
+        maker |= dict.fromkeys(bound | (changed - modules), i)
     return found
 
 
 def note_calls(notebook: nbformat.NotebookNode, calls: list[list[str]]) -> None:
     """Store with each cell that checks a claim which public functions its values come from."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for cell, needed in zip(cells, foundations([cell.source for cell in cells])):
-        if any(claims.CLAIM in output.get("data", {}) for output in cell.get("outputs", [])):
-            cell.metadata["afp"] = {"calls": sorted({name for i in needed for name in calls[i]})}
+    cells = code_cells(notebook)
+    needed = dict(zip((cell.id for cell in cells), foundations([cell.source for cell in cells])))
+    for cell, _ in outputs(notebook, claims.CLAIM):
+        cell.metadata["afp"] = {"calls": sorted({name for i in needed[cell.id] for name in calls[i]})}
 
 
 # ---- what is out of date ----
@@ -232,14 +226,13 @@ def note_calls(notebook: nbformat.NotebookNode, calls: list[list[str]]) -> None:
 
 def refuse_magics(notebook: nbformat.NotebookNode, name: str) -> None:
     """Raise `ChapterError` for a cell that is not plain Python: magics leave no trace that the book could follow."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            if TransformerManager().transform_cell(cell.source).strip() != cell.source.strip():
-                raise ChapterError(f"{name}, cell {cell.id}: must be plain Python without magics, got:\n{cell.source}")
-            try:
-                ast.parse(cell.source)
-            except SyntaxError as error:
-                raise ChapterError(f"{name}, cell {cell.id}, line {error.lineno}: {error.msg}") from None
+    for cell in code_cells(notebook):
+        if TransformerManager().transform_cell(cell.source).strip() != cell.source.strip():
+            raise ChapterError(f"{name}, cell {cell.id}: must be plain Python without magics, got:\n{cell.source}")
+        try:
+            ast.parse(cell.source)
+        except SyntaxError as error:
+            raise ChapterError(f"{name}, cell {cell.id}, line {error.lineno}: {error.msg}") from None
 
 
 WORDS = {"minutes", "hint", "worked", "objective", "points", "difficulty"}  # around an exercise
@@ -261,26 +254,24 @@ def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+def _imported(code: str) -> set[Path]:
+    """The files of afp_utils that a piece of code imports; of display modules, none."""
+    names = set[str]()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            names |= {module + alias.name for alias in node.names} | {module.rstrip(".")}
+    stems = [ROOT.joinpath(*name.split(".")) for name in names if name.split(".")[0] == PACKAGE.name]
+    files = {file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.exists()}
+    return files - {PACKAGE / name for name in DISPLAY}
+
+
 def package_files(code: str) -> set[Path]:
-    """The files of afp_utils that a piece of code imports, and those that they import; of display modules, none."""
-    found: set[Path] = set()
-
-    def visit(code: str) -> None:
-        for node in ast.walk(ast.parse(code)):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("afp_utils"):
-                candidates = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-            elif isinstance(node, ast.Import):
-                candidates = [alias.name for alias in node.names if alias.name.startswith("afp_utils")]
-            else:
-                continue
-            for candidate in candidates:
-                stem = ROOT / Path(*str(candidate).split("."))
-                for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-                    if file.exists() and file not in found and file.relative_to(PACKAGE).as_posix() not in DISPLAY:
-                        found.add(file)
-                        visit(file.read_text(encoding="utf-8"))
-
-    visit(code)
+    """The files of afp_utils that a piece of code imports, and those that they import."""
+    found, new = set[Path](), _imported(code)
+    while new:
+        found |= new
+        new = set[Path]().union(*(_imported(file.read_text(encoding="utf-8")) for file in new)) - found
     return found
 
 
@@ -290,15 +281,14 @@ def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
     Claims are no part of it: a changed tolerance is decided from the stored value (`show_records`). The ledger depends on
     what the other chapters store and on what the registry says of it.
     """
-    cells = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
-    code = "\n".join(cells)
-    files = [file.read_text(encoding="utf-8") for file in sorted(package_files(code))]
+    cells = [cell.source for cell in code_cells(notebook)]
+    files = [file.read_text(encoding="utf-8") for file in sorted(package_files("\n".join(cells)))]
     parts = [essence(part) for part in cells + files]
     if name == LEDGER:
         book = ledger.read(CHAPTERS)
         shows = (ledger.abstracts, ledger.results, ledger.chart, ledger.kinds, ledger.ledger)
         parts += [show(book).html for show in shows]
-    elif "claims.contents(" in code:
+    elif any("claims.contents(" in cell for cell in cells):
         parts.append(claims.contents(name)._repr_html_())
     return digest(*parts)
 
@@ -306,19 +296,18 @@ def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
 def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
     """Show the stored values as the registry has the claims now. Raises `ChapterError` where one does not hold."""
     seen = set[str]()
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            entry = output.get("data", {}).get(claims.CLAIM)
-            if entry is None:
-                continue
-            if entry["id"] in seen or entry["id"] not in claims.registry():
-                wrong = "is checked twice" if entry["id"] in seen else "is not registered"
-                raise ChapterError(f"{name}, cell {cell.id}: claim {entry['id']} {wrong}")
-            seen.add(entry["id"])
-            record = claims.Record(claims.registry()[entry["id"]], entry["value"], entry.get("rival"))
-            if trouble := record.trouble:
-                raise ChapterError(f"{name}, cell {cell.id}: {trouble}")
-            output["data"] = nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_())))
+    for cell, data in outputs(notebook, claims.CLAIM):
+        entry, place = data[claims.CLAIM], f"{name}, cell {cell.id}: "
+        if entry["id"] in seen or entry["id"] not in claims.registry():
+            raise ChapterError(
+                f"{place}claim {entry['id']} is {'checked twice' if entry['id'] in seen else 'not registered'}"
+            )
+        seen.add(entry["id"])
+        record = claims.recorded(entry)
+        if record.trouble:
+            raise ChapterError(place + record.trouble)
+        data.clear()
+        data.update(nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_()))))
 
 
 def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: str) -> bool:
@@ -328,13 +317,12 @@ def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: s
     """
     fill(notebook, name)
     refuse_magics(notebook, name)
-    if old.metadata.get("afp", {}).get("inputs") != inputs(notebook, name):
+    if marks(old).get("inputs") != inputs(notebook, name):
         return False
-    code = [[cell for cell in one.cells if cell.cell_type == "code"] for one in (notebook, old)]
-    for cell, before in zip(*code, strict=True):
+    for cell, before in zip(code_cells(notebook), code_cells(old), strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
-        if "calls" in before.metadata.get("afp", {}):
-            cell.metadata["afp"] = before.metadata.afp
+        if "calls" in marks(before):
+            cell.metadata["afp"] = marks(before)
     notebook.metadata = old.metadata
     show_records(notebook, name)
     quote(notebook)
@@ -352,11 +340,17 @@ def current(name: str) -> bool:
 
 def quotable(notebook: nbformat.NotebookNode) -> dict[str, str]:
     """Texts that the prose may quote: stored numbers by name, claims as claim:id, and the measured run."""
-    data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
-    found = {name: text for entry in data for name, text in entry.get(claims.NUMBER, {}).items()}
-    records = [entry[claims.CLAIM] for entry in data if claims.CLAIM in entry]
+    found = {name: text for _, data in outputs(notebook, claims.NUMBER) for name, text in data[claims.NUMBER].items()}
+    records = [data[claims.CLAIM] for _, data in outputs(notebook, claims.CLAIM)]
     found |= {f"claim:{record['id']}": claims.shown(record["value"]) for record in records}
-    return found | {key: str(value) for key, value in notebook.metadata.get("afp", {}).get("measured", {}).items()}
+    return found | {key: str(value) for key, value in marks(notebook).get("measured", {}).items()}
+
+
+def _quoting(source: str, texts: Mapping[str, str], place: str) -> str:
+    """Prose with the numbers in it that it quotes."""
+    if unknown := {mark[1] for mark in QUOTED.finditer(source)} - texts.keys():
+        raise ChapterError(f"{place} must quote numbers that are stored, got {sorted(unknown)}")
+    return QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", source)
 
 
 def quote(notebook: nbformat.NotebookNode) -> None:
@@ -364,28 +358,22 @@ def quote(notebook: nbformat.NotebookNode) -> None:
     texts = quotable(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            unknown = {mark[1] for mark in QUOTED.finditer(cell.source)} - texts.keys()
-            if unknown:
-                raise ChapterError(f"cell {cell['id']} may quote {sorted(texts)}, got {sorted(unknown)}")
-            cell.source = QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", cell.source)
+            cell.source = _quoting(cell.source, texts, f"cell {cell['id']}")
     if wrong := misquoted(notebook):
         raise ChapterError(f"a quoted number must stand inside a line, got {wrong}")
 
 
 def quoted(page: Path) -> str:
     """A page without code with the ledger's numbers in it. Raises `ChapterError` where it quotes an unknown one."""
-    texts, source = ledger.read(CHAPTERS).quotable(), page.read_text(encoding="utf-8")
-    if unknown := {mark[1] for mark in QUOTED.finditer(source)} - texts.keys():
-        raise ChapterError(f"{page.name} may quote claims, claims:yes, .. and claim:ID, got {sorted(unknown)}")
-    return QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", source)
+    return _quoting(page.read_text(encoding="utf-8"), ledger.read(CHAPTERS).quotable(), page.name)
 
 
 def misquoted(notebook: nbformat.NotebookNode) -> list[str]:
     """The quoted numbers that are not those of the run, or start a line (which would end the paragraph)."""
     texts = quotable(notebook)
-    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    wrong = [mark[1] for text in prose for mark in QUOTED.finditer(text) if texts.get(mark[1]) != mark[2]]
-    return wrong + [line for text in prose for line in text.splitlines() if line.startswith("<!--=")]
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    wrong = [mark[1] for mark in QUOTED.finditer(prose) if texts.get(mark[1]) != mark[2]]
+    return wrong + re.findall(r"^<!--=.*", prose, re.MULTILINE)
 
 
 def image(notebook: nbformat.NotebookNode, figure: str) -> bytes:

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 import jupytext
 import nbformat
@@ -80,20 +79,22 @@ def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
         for index, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, index)
-            except CellExecutionError as error:
-                said = (
-                    error.evalue if error.ename == "ClaimError" else f"{error.ename}: {error.evalue}\n\n{cell.source}"
-                )
-                raise ChapterError(f"{name}, cell {cell.id}: {said}") from None
-            except (CellTimeoutError, DeadKernelError) as error:
-                raise ChapterError(f"{name}, cell {cell.id}: {error}") from None
+            except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+                raise ChapterError(f"{name}, cell {cell.id}: {_reason(error, cell.source)}") from None
         seconds, megabytes = time.perf_counter() - start, peak[0] / 1e6
         calls = Path(folder, "calls").read_text(encoding="utf-8").splitlines()
     notebooks.note_calls(notebook, [json.loads(line) for line in calls])
-    for cell in notebook.cells:
-        if any(output.get("name") == "stderr" for output in cell.get("outputs", [])):
+    for cell in notebooks.code_cells(notebook):
+        if any(output.get("name") == "stderr" for output in cell.outputs):
             raise ChapterError(f"{name}, cell {cell.id}: must not write to stderr, got {cell.outputs}")
     return seconds, megabytes
+
+
+def _reason(error: Exception, source: str) -> str:
+    """Why a cell did not run: of a failed claim its own words, of other errors in the cell the code as well."""
+    if not isinstance(error, CellExecutionError):
+        return str(error)
+    return error.evalue if error.ename == "ClaimError" else f"{error.ename}: {error.evalue}\n\n{source}"
 
 
 def run(notebook: nbformat.NotebookNode, name: str, measured: bool = False) -> str:
@@ -119,66 +120,52 @@ def store(notebook: nbformat.NotebookNode, name: str) -> None:
         COVER[2].write_bytes(notebooks.image(notebook, COVER[1]))
 
 
-class Task(NamedTuple):
-    name: str
-    changed: bool = False
-    measured: bool = False
-    take: bool = False
-    force: bool = False
-
-
-class Outcome(NamedTuple):
-    said: str = ""
-    fault: str = ""
-
-
-def do(task: Task) -> Outcome:
-    """Bring one chapter up to date. Failures are returned, so that the others go on."""
-    name = task.name
+def do(name: str, given: argparse.Namespace) -> tuple[str, str]:
+    """Bring one chapter up to date. Returns a line about it, and what went wrong, so that the others go on."""
     try:
-        notebook = taken(name, task.force) if task.take else read(path(name))
-        old = read(path(name)) if path(name).exists() else None
-        if old and not task.force and (cells := notebooks.edited(old)):
-            raise ChapterError(
-                f"{name}: cells {', '.join(cells)} are generated, and somebody has written in them. Save a copy of "
-                f"{path(name).name} under another name to keep the words; then run with --force to make the cells anew"
-            )
-        if (task.changed or task.take) and old and notebooks.renewed(notebook, old, name):
-            if nbformat.writes(notebook) == nbformat.writes(read(path(name))):
-                return Outcome()
-            store(notebook, name)
-            return Outcome(f"{name:32} no need to run")
-        return Outcome(run(notebook, name, task.measured))
-    except (ChapterError, ClaimError) as error:
-        return Outcome(fault=str(error))
+        return updated(name, given), ""
     except Exception as error:  # noqa: BLE001 - whatever happens to one chapter, the others go on
-        return Outcome(fault=f"{name}: {type(error).__name__}: {error}")
+        told = isinstance(error, ChapterError | ClaimError)
+        return "", str(error) if told else f"{name}: {type(error).__name__}: {error}"
 
 
-def do_all(tasks: list[Task]) -> None:
+def updated(name: str, given: argparse.Namespace) -> str:
+    """Bring one chapter up to date, without a run if that will do. Returns a line about it, or nothing."""
+    take = given.action == "take"
+    notebook = taken(name, given.force) if take else read(path(name))
+    old = read(path(name)) if path(name).exists() else None
+    if old and not given.force and (cells := notebooks.edited(old)):
+        raise ChapterError(
+            f"{name}: cells {', '.join(cells)} are generated, and somebody has written in them. Save a copy of "
+            f"{path(name).name} under another name to keep the words; then run with --force to make the cells anew"
+        )
+    if not ((given.changed or take) and old and notebooks.renewed(notebook, old, name)):
+        return run(notebook, name, given.action == "measure")
+    if nbformat.writes(notebook) == nbformat.writes(read(path(name))):
+        return ""
+    store(notebook, name)
+    return f"{name:32} no need to run"
+
+
+def do_all(names: list[str], given: argparse.Namespace) -> None:
     """Two chapters at a time (one when measuring), then the ledger and the pages that quote it.
 
     Raises `ChapterError` with all that went wrong.
     """
-    faults: list[str] = []
-    chapters = [task for task in tasks if task.name != LEDGER]
-    last = [task for task in tasks if task.name == LEDGER]
-    if not last and path(LEDGER).exists() and LEDGER in notebooks.names():
-        last = [Task(LEDGER, changed=True)]
-    for group in (chapters, last):
-        if group is last and faults:
-            break
-        jobs = Parallel(n_jobs=1 if any(task.measured for task in group) else 2, return_as="generator_unordered")(
-            delayed(do)(task) for task in group
-        )
-        for outcome in tqdm(jobs, total=len(group), disable=None if group else True, leave=False):
-            if outcome.said:
-                tqdm.write(outcome.said)
-            faults += [outcome.fault] if outcome.fault else []
-    if faults:
-        raise ChapterError("\n\n".join(faults))
-    for page in PAGES:
-        if page.exists() and (text := notebooks.quoted(page)) != page.read_text(encoding="utf-8"):
+    ledger = given if LEDGER in names else argparse.Namespace(action="run", changed=True, force=False)
+    chapters = [name for name in names if name != LEDGER]
+    workers = 1 if given.action == "measure" else 2
+    for group, wanted in ((chapters, given), ([LEDGER] if LEDGER in notebooks.names() else [], ledger)):
+        jobs = Parallel(workers, return_as="generator_unordered")(delayed(do)(name, wanted) for name in group)
+        faults = list[str]()
+        for said, fault in tqdm(jobs, total=len(group), disable=None if group else True, leave=False):
+            if said:
+                tqdm.write(said)
+            faults += [fault] if fault else []
+        if faults:
+            raise ChapterError("\n\n".join(faults))
+    for page in filter(Path.exists, PAGES):
+        if (text := notebooks.quoted(page)) != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")
     strangers = {file.stem for file in CHAPTERS.glob("*.ipynb")} - set(notebooks.names())
     if strangers:
@@ -188,18 +175,24 @@ def do_all(tasks: list[Task]) -> None:
 # ---- chapters as text ----
 
 
-def wording(notebook: nbformat.NotebookNode) -> str:
-    """Fingerprint of what people write in a chapter: no outputs, no measured numbers, of generated cells their place."""
-    parts = []
+def as_text(notebook: nbformat.NotebookNode, **marks: object) -> str:
+    """What people write in a chapter: no outputs, and of generated cells their place."""
+    settings = {"afp": marks, "jupytext": {"notebook_metadata_filter": "afp" if marks else "-all"}}
+    text = nbformat.v4.new_notebook(metadata=settings)
     for cell in notebook.cells:
-        marks = {key: value for key, value in cell.metadata.get("afp", {}).items() if key not in ("made", "calls")}
+        place = {key: value for key, value in notebooks.marks(cell).items() if key not in ("made", "calls")}
         others = {key: value for key, value in cell.metadata.items() if key not in ("afp", "lines_to_next_cell")}
-        part = (
-            json.dumps(marks) if marks else cell.cell_type + json.dumps(others, sort_keys=True) + cell.source.rstrip()
-        )
-        if not marks or part not in parts:
-            parts.append(QUOTED.sub(r"\1", part))
-    return notebooks.digest(*parts)
+        if not place:
+            words = dict(cell) | {"metadata": others, "source": cell.source.rstrip()}
+            text.cells.append(nbformat.from_dict(words))
+        elif place not in map(notebooks.marks, text.cells):
+            text.cells.append(notebooks.code_cell("", afp=place))
+    return str(jupytext.writes(text, fmt="py:percent"))
+
+
+def wording(notebook: nbformat.NotebookNode) -> str:
+    """Fingerprint of what people write in a chapter; measured numbers are no part of it."""
+    return notebooks.digest(QUOTED.sub(r"\1", as_text(notebook)))
 
 
 def draft(name: str, force: bool = False) -> None:
@@ -210,27 +203,12 @@ def draft(name: str, force: bool = False) -> None:
     notebook, target = read(path(name)), DRAFTS / f"{name}.py"
     if target.exists() and not force:
         old = jupytext.read(target, fmt="py:percent")
-        if wording(old) not in (wording(notebook), old.metadata.get("afp", {}).get("wording")):
+        if wording(old) not in (wording(notebook), notebooks.marks(old).get("wording")):
             raise ChapterError(
                 f"drafts/{name}.py has changes that {path(name).name} has not: take it, or remove it (or --force)"
             )
     DRAFTS.mkdir(exist_ok=True)
-    target.write_text(as_draft(notebook), encoding="utf-8")
-
-
-def as_draft(notebook: nbformat.NotebookNode) -> str:
-    marked = {"afp": {"wording": wording(notebook)}, "jupytext": {"notebook_metadata_filter": "afp"}}
-    text = nbformat.v4.new_notebook(metadata=marked)
-    seen: list[dict[str, object]] = []
-    for cell in notebook.cells:
-        marks = {key: value for key, value in cell.metadata.get("afp", {}).items() if key not in ("made", "calls")}
-        if not marks:
-            metadata = {key: value for key, value in cell.metadata.items() if key != "afp"}
-            text.cells.append(nbformat.from_dict(dict(cell) | {"metadata": metadata}))
-        elif marks not in seen:
-            seen.append(marks)
-            text.cells.append(notebooks.code_cell("", afp=marks))
-    return str(jupytext.writes(text, fmt="py:percent"))
+    target.write_text(as_text(notebook, wording=wording(notebook)), encoding="utf-8")
 
 
 def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
@@ -244,22 +222,19 @@ def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
     notebook = jupytext.read(source, fmt="py:percent")
     for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
-        if cell.metadata.get("afp") and cell.source.strip():
+        if notebooks.marks(cell) and cell.source.strip():
             raise ChapterError(
                 f"drafts/{name}.py: the cell marked {cell.metadata.afp} is generated and must be empty: write an exercise "
                 f"in {notebooks.module_of(name)}, got:\n{cell.source}"
             )
-    seen = notebook.metadata.get("afp", {}).get("wording")
-    notebook.metadata = nbformat.from_dict({})
-    if path(name).exists():
-        old = read(path(name))
-        if not force and wording(old) not in (seen, wording(notebook)):
-            raise ChapterError(
-                f"{path(name).name} has changes that drafts/{name}.py has not seen: save the draft under another name, "
-                f"draft {name} again, and bring the two together (or --force to drop what is in the chapter)"
-            )
-        measured = old.metadata.get("afp", {}).get("measured")
-        notebook.metadata = nbformat.from_dict({"afp": {"measured": measured} if measured else {}})
+    old = read(path(name)) if path(name).exists() else notebook
+    if not force and wording(old) not in (notebooks.marks(notebook).get("wording"), wording(notebook)):
+        raise ChapterError(
+            f"{path(name).name} has changes that drafts/{name}.py has not seen: save the draft under another name, "
+            f"draft {name} again, and bring the two together (or --force to drop what is in the chapter)"
+        )
+    measured = {key: value for key, value in notebooks.marks(old).items() if key == "measured"}
+    notebook.metadata = nbformat.from_dict({"afp": measured})
     return notebook
 
 
@@ -290,13 +265,12 @@ def act(given: argparse.Namespace) -> None:
         for name in chosen:
             draft(name, given.force)
         return None
-    before = {name: (DRAFTS / f"{name}.py").read_text(encoding="utf-8") for name in chosen if given.action == "take"}
-    do_all(
-        [Task(name, given.changed, given.action == "measure", given.action == "take", given.force) for name in chosen]
-    )
-    for name, text in before.items():  # the draft has now seen the chapter, unless somebody went on writing meanwhile
-        if (DRAFTS / f"{name}.py").read_text(encoding="utf-8") == text:
-            draft(name, force=True)
+    drafts = [DRAFTS / f"{name}.py" for name in chosen if given.action == "take"]
+    before = [file.read_text(encoding="utf-8") for file in drafts]
+    do_all(chosen, given)
+    for file, text in zip(drafts, before):  # each has now seen its chapter, unless somebody went on writing meanwhile
+        if file.read_text(encoding="utf-8") == text:
+            draft(file.stem, force=True)
     if given.changed:
         print("chapters: all outputs are current")
     return None

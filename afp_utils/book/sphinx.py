@@ -7,6 +7,7 @@ import shutil
 import sys
 import types
 from importlib.metadata import files
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 from urllib.parse import urlsplit
@@ -101,24 +102,18 @@ def signature(app: Sphinx, what: str, name: str, thing: Any, options: Any, args:
 
 def as_rst(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
     """Docstrings are plain text with `code` and indented formulas; Sphinx reads reStructuredText. In place."""
-    example = code = formula = False
-    text: list[str] = []
-    for line in lines:
-        example = line.lstrip().startswith(">>>") or (example and bool(line.strip()))
-        code = code and bool(line.strip())  # a piece of code may run over the end of a line, not of a paragraph
-        if line.startswith("    ") and not example:
-            text += [line] if formula else ["::", "", line]
-            formula = True
-        elif line.strip() and not example:
-            parts = line.split("`")
-            for k in range(code, len(parts), 2):
-                parts[k] = re.sub(r"([*|_\\])", r"\\\1", parts[k])
-            text.append("``".join(parts))
-            code ^= len(parts) % 2 == 0
-            formula = False
-        else:
-            text.append(line)
-    lines[:] = text
+    text = list[str]()
+    for formula, group in groupby("\n".join(lines).split("\n\n"), lambda part: part.startswith("    ")):
+        text += ["::"] * formula + [part if formula else _prose(part) for part in group]
+    lines[:] = "\n\n".join(text).split("\n")
+
+
+def _prose(paragraph: str) -> str:
+    if paragraph.startswith(">>>"):
+        return paragraph
+    parts = paragraph.split("`")
+    parts[::2] = [re.sub(r"([*|_\\])", r"\\\1", part) for part in parts[::2]]
+    return "``".join(parts)
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:

@@ -181,8 +181,11 @@ def test_numbers_for_the_prose(toy):
 
 def test_contents_lists_the_claims_of_a_chapter(toy):
     table = claims.contents("toy")
-    assert [row[0] for row in table.rows] == ["C1", "C2"]
-    assert repr(table).startswith("C1  The slope is <one>.")
+    assert re.findall(r"<td>(C\d)</td><td>(.*?)</td><td>(.*?)</td>", table.html) == [
+        (f"C{number}", f'<a href="#claim-{name}">The slope is &lt;one&gt;.</a>', "this book")
+        for number, name in ((1, "toy-slope"), (2, "toy-sign"))
+    ]
+    assert repr(table) == "C1  The slope is <one>. [this book]\nC2  The slope is <one>. [this book]"
     with pytest.raises(ClaimError, match="chapter must have a file in the registry, got 'nope'"):
         claims.contents("nope")
 

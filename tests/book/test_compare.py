@@ -40,9 +40,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Claim]:
 
 
 @pytest.fixture
-def settled(registry: dict[str, Claim], monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+def settled() -> Callable[..., bool]:
     """Whether a fresh output is taken for the stored one."""
-    monkeypatch.setattr(compare, "registry", lambda: registry)
 
     def settled(fresh: dict[str, Any], stored: dict[str, Any]) -> bool:
         (outcome,) = compare.settle([{"data": fresh}], [{"data": stored}])
@@ -215,18 +214,8 @@ def test_through_nbval(tmp_path: Path) -> None:
     for cell, (_, alter, _) in zip(stored.cells[1:], CELLS):
         cell.outputs = nbformat.from_dict(json.loads(alter(json.dumps(cell.outputs, ensure_ascii=False))))
     nbformat.write(stored, target)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-current-env",
-        "-q",
-        "-rA",
-        "-p",
-        "no:cacheprovider",
-        target,
-    ]
+    options = "--nbval --nbval-current-env -q -rA -p no:cacheprovider"
+    command = [sys.executable, "-m", "pytest", *options.split(), target]
     report = subprocess.run(command, check=False, **here).stdout
     failed = {i for i in range(len(CELLS)) if f"FAILED chapters/tiny.ipynb::Cell {i + 1}" in report}
     assert failed == {i for i, (_, _, passes) in enumerate(CELLS) if not passes}, report

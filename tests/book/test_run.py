@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jupytext
 import nbformat
 import pytest
 
-from afp_utils.book import notebooks
+from afp_utils.book import notebooks, run
 from afp_utils.book.notebooks import ChapterError, foundations
 from tests.helpers import ENTRY
 
@@ -291,7 +292,7 @@ def test_draft_and_take_lose_nothing(book: Book) -> None:
 
 
 def test_the_functions_that_a_value_comes_from_are_recorded(book: Book) -> None:
-    assert book.read().cells[3].metadata.afp.calls == ["trajectory.white"]
+    assert book.read().cells[3].metadata.afp.calls == ["core.models.white"]
     assert "white" not in book.read().cells[3].source
 
 
@@ -301,12 +302,13 @@ def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
 
 
 def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
-    result = book.tool("carries", "trajectory.white")
-    assert result.stdout == "trajectory.white: small (small): A quarter.\n"
-    result = book.tool("carries", "trajectory.grey")
+    result = book.tool("carries", "core.models.white")
+    assert result.stdout == "core.models.white: small (small): A quarter.\n"
+    result = book.tool("carries", "core.models.grey")
     assert result.returncode != 0
     assert (
-        "FUNCTION must be one that a claim rests on, among ['trajectory.white'], got 'trajectory.grey'" in result.stderr
+        "FUNCTION must be one that a claim rests on, among ['core.models.white'], got 'core.models.grey'"
+        in result.stderr
     )
 
 
@@ -365,6 +367,22 @@ def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
     assert book.notebook.read_bytes() == before
     assert book.tool("draft", "small").returncode == 0  # the draft had nothing of its own
     assert "Newer words." in book.draft.read_text()
+
+
+def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
+    """It outlives the way through text, and neither measured numbers nor outputs nor generated code are part of it."""
+    words = nbformat.v4.new_markdown_cell("# Small\n\nIt is <!--=share-->0.33<!--/--> of it.\n\n")
+    stub, solution = (notebooks.code_cell("def half(x): ...", afp={"exercise": "half", "made": "0"}) for _ in range(2))
+    notebook = nbformat.v4.new_notebook(cells=[words, notebooks.code_cell("x = 1\n"), stub, solution])
+    before = run.wording(notebook)
+    draft = run.as_text(notebook, wording=before)
+    assert draft.count("half") == 1
+    assert run.wording(jupytext.reads(draft, fmt="py:percent")) == before
+    words.source = words.source.replace("0.33", "0.34")
+    stub.source = "def half(x): return x"
+    assert run.wording(notebook) == before
+    words.source += "Newer words."
+    assert run.wording(notebook) != before
 
 
 def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
