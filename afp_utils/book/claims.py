@@ -66,6 +66,10 @@ class Expectation:
     `near` and `within`: of the same shape as `near` and at most `within` away. `between`: each value in the closed
     interval. `below`: each value less than the one bound, or than its own if there are several. `equals`: the same, of
     the same type. Not a number satisfies nothing.
+
+    >>> slope = Expectation(near=0.5, within=0.05)
+    >>> slope.holds(0.53), slope.holds(0.56), slope.holds(float("nan"))
+    (True, False, False)
     """
 
     near: Any = None

@@ -56,7 +56,11 @@ def same_claim(fresh: Bundle, stored: Bundle) -> bool:
 
 
 def same_text(fresh: str, stored: str) -> bool:
-    """Whether two texts differ in nothing but `UNITS` in the last printed digit of numbers that are not integers."""
+    """Whether two texts differ in nothing but `UNITS` in the last printed digit of numbers that are not integers.
+
+    >>> same_text("a slope of 0.51", "a slope of 0.52"), same_text("52 neurons", "53 neurons")
+    (True, False)
+    """
     if NUMERAL.sub("#", fresh) != NUMERAL.sub("#", stored):
         return False
     for new, old in zip(NUMERAL.findall(fresh), NUMERAL.findall(stored)):

@@ -3,17 +3,22 @@ r"""Exercises: task, stub, worked solution, inputs and likely mistakes, each wri
 A chapter's module writes the worked solution as a function. The first line of its docstring stays in the stub; the rest
 is the task, shown as text above it:
 
-    @exercise(minutes=10, hint="...", worked="...", inputs=lambda rng: [(rng.normal(),) for _ in range(4)])
-    def half(x):
-        '''Return half of `x`.
-
-        A bar of length $x$ is cut in two equal parts. How long is each?
-        '''
-        return x / 2
-
-    @half.mistake("that is twice x")
-    def _(x):
-        return 2 * x
+>>> @exercise(minutes=10, hint="...", worked="...", inputs=lambda rng: [(rng.normal(),) for _ in range(4)])
+... def half(x):
+...     '''Return half of `x`.
+...
+...     A bar of length $x$ is cut in two equal parts. How long is each?
+...     '''
+...     return x / 2
+>>> @half.mistake("that is twice x")
+... def _(x):
+...     return 2 * x
+>>> half.check(lambda x: x - x / 2)
+✓ half: right
+>>> half.check(lambda x: 2 * x)
+✗ half: that is twice x
+>>> half.check(lambda x: -x / 2)
+✗ half: the sign is wrong
 
 An answer is compared with the solution on the inputs, and every call gets its own copy of them. A wrong answer gets the
 sentence of the mistake that gives the same results, else one about the kind of difference: form, part, inputs, sign,

@@ -157,6 +157,9 @@ def papers() -> dict[str, list[dict[str, Any]]]:
     """The tables of `papers.toml`: the abstracts' assertions, and the papers' theorems, figures and tables.
 
     Raises `ClaimError` where an answer does not fit the verdicts of the claims that it names.
+
+    >>> sorted(papers())
+    ['assertion', 'result']
     """
     tables = tomllib.loads(files("afp_utils.book").joinpath("papers.toml").read_text(encoding="utf-8"))
     registry = claims.registry()

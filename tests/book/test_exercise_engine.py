@@ -334,6 +334,19 @@ def test_the_kind_of_difference_is_told(task, answer, sentence):
     assert any(part in verdict.message for part in sentence.split("|")), verdict
 
 
+def test_two_mistakes_in_two_parts_get_the_sentence_of_the_first():
+    task = asked(
+        lambda x, gamma, time: (x + gamma, x + time),
+        _scalars,
+        [
+            ("gamma is added", lambda x, gamma, time: (x - gamma, x + time)),
+            ("time counts once", lambda x, gamma, time: (x + gamma, x - 2 * time)),
+        ],
+    )
+    assert task.check(lambda x, gamma, time: (x - gamma, x - 2 * time)).message == "gamma is added"
+    assert task.check(lambda x, gamma, time: (x + 2 * gamma, x - 2 * time)).message == "time counts once"
+
+
 def test_the_argument_that_separates_the_wrong_inputs_best_is_named():
     def wrong(x, n):
         return x + n + (n > 4)
