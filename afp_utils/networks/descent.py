@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
 from math import cos, inf, pi
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,20 @@ from torch import Tensor
 from tqdm import tqdm
 
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
-from afp_utils.networks.mlp import Network, Points, Values, backward, forward
+from afp_utils.core.refuse import (
+    FINITE,
+    INCREASING,
+    SOME,
+    Count,
+    NonNegative,
+    Positive,
+    Times,
+    at_least,
+    checked,
+    inside,
+    require,
+)
+from afp_utils.networks.mlp import Network, Sample, Values, backward, forward
 
 WEIGHT_CHANGE, OUTPUT_CHANGE = 0.05, 0.05
 """The most that one step of `fit` may change: the parameters, relative to the first layer, since one huge early step can
@@ -57,7 +69,7 @@ class Pass(NamedTuple):
 class Flat:
     """A network, or several, whose parameters are one long vector, which a rule can move in one go."""
 
-    def __init__(self, like: Network, dtype: np.dtype) -> None:
+    def __init__(self, like: Network, dtype: np.dtype[Any]) -> None:
         self.like = like
         self.shapes = [part.shape for part in (*like.weights, *like.biases)]
         self.sizes = [int(np.prod(shape)) for shape in self.shapes]
@@ -98,29 +110,23 @@ class Descent:
     """How to descend in batches: points of a batch, rate, L2 decay of all parameters, and one of torch's fused optimisers.
 
     With `cosine` the rate falls to 0 as half a cosine.
-
-    Raises `ValueError` for a batch below 1, a rate that is not positive, or a negative decay.
     """
 
-    batch: int
-    rate: float
-    decay: float = 0.0
+    batch: Count
+    rate: Positive
+    decay: NonNegative = 0.0
     cosine: bool = False
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
-
-    def __post_init__(self) -> None:
-        positive(batch=self.batch, rate=self.rate)
-        nonnegative(decay=self.decay)
 
 
 @checked
 def train(
     start: Network,
-    x: Float[Array, "model n d"],
-    y: Int[Array, "model n"] | Float[Array, "model n *output"],
+    x: Annotated[Float[Array, "model n d"], SOME, FINITE],
+    y: Int[Array, "model n"] | Annotated[Float[Array, "model n *output"], FINITE],
     order: Sequence[np.random.Generator | torch.Generator],
     recipe: Descent,
-    epochs: Sequence[int],
+    epochs: Annotated[Int[Array, " time"], SOME, at_least(0), INCREASING],
 ) -> tuple[Network, ...]:
     """Train every one of several networks on its own points, and keep all after the given numbers of passes.
 
@@ -129,14 +135,20 @@ def train(
     by their number. Batches are taken from a new permutation of each network's points in each pass, drawn from its
     generator in `order`. In the precision of `x`; a progress bar shows in a terminal.
 
-    Raises `ValueError` for no points, values that are not finite, labels without an output, another number of networks,
-    generators or outputs, epochs that are none, negative or do not increase, or a training that diverges.
+    Raises `ValueError` for labels without an output, another number of networks, generators or outputs, or a training
+    that diverges.
+
+    >>> from afp_utils.networks.mlp import IDENTITY
+    >>> both = Network(([[[0]], [[0]]],), IDENTITY)
+    >>> x, order = [[[1], [2]]] * 2, np.random.default_rng(0).spawn(2)
+    >>> (end,) = train(both, x, [[3, 6], [-1, -2]] * np.ones(1), order, Descent(batch=2, rate=0.1), epochs=[99])
+    >>> end.predict([[1]]).round(3).tolist()
+    [[3.0], [-1.0]]
     """
     if len(order) != len(x):
         raise ValueError(f"order must be one generator per network ({len(x)}), got {len(order)}")
     points, target = data(start, x, y, x.dtype)
     link = partial(torch.softmax, dim=-1) if np.issubdtype(y.dtype, np.integer) else torch.positive
-    clock(epochs=np.array(epochs))
     flat, a_pass, states = Flat(start, x.dtype), -(-x.shape[1] // recipe.batch), list[Network]()
     parameters, batches = flat.start, _batches(points, target, order, recipe.batch)
     # fused: one pass over the parameters instead of one for each operation, in half the time or less
@@ -159,31 +171,18 @@ def train(
     return tuple(states)
 
 
-def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor, Tensor]:
+def data(network: Network, x: Array, y: Array, dtype: np.dtype[Any]) -> tuple[Tensor, Tensor]:
     """Points, and what the outputs should be there: values, or ones at the labels."""
     points, outputs, networks = x.shape[:-1], network.outputs, network.weights[0].shape[:-2]
     if x.shape[:-2] != networks:
         raise ValueError(f"x must have the networks' leading axes {networks}, got {x.shape[:-2]}")
-    if 0 in points:
-        raise ValueError("x must hold at least one point, got none")
-    finite(x=x, y=y)
     if np.issubdtype(y.dtype, np.integer):
-        if y.min() < 0 or y.max() >= outputs:
-            raise ValueError(f"y must be from 0 to {outputs - 1}, got {y.min()} to {y.max()}")
+        require(inside(0, outputs - 1), y=y)
         y = np.eye(outputs)[y]
     if y.size != np.prod(points) * outputs:
         raise ValueError(f"y must have one value per output ({outputs}) at each point, got shape {y.shape}")
     x, y = (np.ascontiguousarray(part, dtype=dtype) for part in (x, y.reshape(*points, outputs)))
     return torch.from_numpy(x), torch.from_numpy(y)
-
-
-def clock(**arguments: Array) -> None:
-    """Refuse times that are none, negative or do not increase."""
-    for name, value in arguments.items():
-        if len(value) == 0:
-            raise ValueError(f"{name} must hold at least one, got none")
-    nonnegative(**arguments)
-    increasing(**arguments)
 
 
 def _batches(
@@ -203,7 +202,13 @@ def _batches(
 
 @checked
 def fit(
-    network: Network, x: Points, y: Values, *, loss: Loss = half_square, tolerance: float = 1e-4, steps: int = 20_000
+    network: Network,
+    x: Sample,
+    y: Values,
+    *,
+    loss: Loss = half_square,
+    tolerance: Positive = 1e-4,
+    steps: Count = 20_000,
 ) -> Trajectory:
     """Descend the mean loss until it is below the tolerance or the steps are used up: first and last state.
 
@@ -212,10 +217,13 @@ def fit(
     OUTPUT_CHANGE or more; the rate is then raised by a tenth, else halved. No step changes the parameters by more than
     WEIGHT_CHANGE of the first layer's length.
 
-    Raises `ValueError` for no points, values that are not finite, values other than -1 and 1 for `squared_hinge`, a
-    tolerance that is not positive or steps below 1.
+    Raises `ValueError` for values other than -1 and 1 for `squared_hinge`, or another number of outputs than in `y`.
+
+    >>> from afp_utils.networks.mlp import RELU
+    >>> run = fit(Network(([[1], [-1]], [[1, 1]]), RELU), [[1], [-2]], [2, 1], tolerance=1e-6)
+    >>> run.states[-1].predict([[1], [-2]]).round(2).tolist()
+    [2.0, 1.0]
     """
-    positive(tolerance=tolerance, steps=steps)
     if loss is squared_hinge and not np.all(np.abs(y) == 1):
         raise ValueError(f"y must hold labels -1 and 1, got {y[np.abs(y) != 1][0]}")
     flat = Flat(network, network.weights[0].dtype)
@@ -228,14 +236,16 @@ def fit(
 
 
 @checked
-def controlled_flow(network: Network, x: Points, y: Values, times: Float[Array, " time"]) -> Trajectory:
+def controlled_flow(network: Network, x: Sample, y: Values, times: Times) -> Trajectory:
     """Gradient flow of mean |f - y|^2 / (2 alpha^2) by the steps of `fit`, at the given times.
 
     Good to some per cent, and quick where kinks cost `flow.gradient_flow` many steps: for RELU.
 
-    Raises `ValueError` for no points, values that are not finite, or times that are none, negative or do not increase.
+    >>> from afp_utils.networks.mlp import IDENTITY
+    >>> run = controlled_flow(Network(([[0]],), IDENTITY), [[1], [-1]], [1, -1], times=[0, 1, 100])
+    >>> [round(float(risk), 1) for risk in run.risk]  # exp(-2 t)
+    [1.0, 0.1, 0.0]
     """
-    clock(times=times)
     flat = Flat(network, network.weights[0].dtype)
     path = (vector for time, _, vector in _steps(flat, x, y, half_square, times.tolist()) if time in times)
     return trajectory(times, [flat.network(vector) for vector in islice(path, len(times))], x, y)

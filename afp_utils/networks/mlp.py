@@ -7,6 +7,7 @@ the inputs h of each layer, from the forward pass, and the slopes of the outputs
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from jaxtyping import Float, Int
 from numpy import ndarray as Array
 from torch import Tensor
 
-from afp_utils.core.refuse import checked, finite, positive
+from afp_utils.core.models import Points
+from afp_utils.core.refuse import FINITE, SOME, Positive, checked
 
-Points = Float[Array, "n d"]
-Values = Float[Array, "n *output"]
+Sample = Annotated[Points, SOME]
+Values = Annotated[Float[Array, "n *output"], FINITE]
 """What a network should answer: no output axis is needed for one output."""
 
 
@@ -58,28 +60,28 @@ class Network:
     those in the readout W_L, b_L, which are the same for each output; `tangent` those in all parameters, summed over
     outputs. So the features that the readout sees are scale * h_(L-1), and a constant scale if there are biases.
 
-    Raises `ValueError` for no layers, layers or biases that do not fit together, weights that are not finite, or an alpha
-    that is not positive.
+    Raises `ValueError` for layers or biases that do not fit together.
+
+    >>> net = Network(([[1, 2], [-1, 1]], [[2, -1]]), RELU)
+    >>> x = [[1, 1], [0, -1]]  # the hidden layer is (3, 0), and (0, 0)
+    >>> net.predict(x).tolist(), net.gradient(x).tolist()
+    ([6.0, 0.0], [[2.0, 4.0], [0.0, 0.0]])
+    >>> net.gram(x).tolist(), net.tangent(x).tolist()
+    ([[9.0, 0.0], [0.0, 0.0]], [[17.0, 0.0], [0.0, 0.0]])
     """
 
-    weights: tuple[Float[Array, "*networks _ _"], ...]
+    weights: Annotated[tuple[Float[Array, "*networks _ _"], ...], SOME, FINITE]
     activation: Activation
-    biases: tuple[Float[Array, "*networks _"], ...] = ()
-    alpha: float | None = None
+    biases: Annotated[tuple[Float[Array, "*networks _"], ...], FINITE] = ()
+    alpha: Positive | None = None
 
     def __post_init__(self) -> None:
-        if not self.weights:
-            raise ValueError("weights must hold at least one layer, got none")
         above = [w.shape[:-1] for w in self.weights]
         for layer, (below, w) in enumerate(zip(above, self.weights[1:]), start=2):
             if below != (*w.shape[:-2], w.shape[-1]):
                 raise ValueError(f"weights must fit: layer {layer} must take {below} inputs, got {w.shape}")
         if self.biases and [b.shape for b in self.biases] != above:
             raise ValueError(f"biases must be none or of shapes {above}, got {[b.shape for b in self.biases]}")
-        for kind, parts in (("weights", self.weights), ("biases", self.biases)):
-            finite(**{f"{kind} of layer {layer}": part for layer, part in enumerate(parts, start=1)})
-        if self.alpha is not None:
-            positive(alpha=self.alpha)
 
     @property
     def scale(self) -> float:
@@ -133,7 +135,6 @@ class Network:
         return replace(self, weights=weights, biases=biases)
 
     def _forward(self, x: Array) -> tuple[list[Tensor], list[Tensor]]:
-        finite(x=x)
         points = torch.from_numpy(np.ascontiguousarray(x, dtype=self.weights[0].dtype))
         points = points.expand(*self.weights[0].shape[:-2], *x.shape)
         return forward(_tensors(self.weights), _tensors(self.biases), self.activation, points)
