@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.optimize import minimize
 from torch import Tensor
@@ -14,13 +13,11 @@ from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
 from afp_utils.core.refuse import NonNegative, Positive, Times, checked
 from afp_utils.networks.descent import Flat, data, half_square, trajectory
-from afp_utils.networks.mlp import Network, Sample, Values
+from afp_utils.networks.mlp import Data, Network, Parts, Values
 
 
 @checked
-def penalised_risk(
-    network: Network, x: Sample, y: Values, decay: NonNegative = 0.0
-) -> tuple[float, tuple[Float[Array, "..."], ...]]:
+def penalised_risk(network: Network, x: Data, y: Values, decay: NonNegative = 0.0) -> tuple[float, Parts]:
     """mean_i |f(x_i) - y_i|^2 / 2 + (decay / 2) |parameters|^2, and its slope in each W_l, then in each b_l."""
     flat, risk, slope = _penalised(network, x, y, decay)
     slopes = flat.network(torch.from_numpy(slope(flat.start.numpy())))
@@ -29,15 +26,14 @@ def penalised_risk(
 
 @checked
 def gradient_flow(
-    network: Network, x: Sample, y: Values, times: Times, decay: NonNegative = 0.0, precision: Positive = 1e-8
+    network: Network, x: Data, y: Values, times: Times, decay: NonNegative = 0.0, precision: Positive = 1e-8
 ) -> Trajectory:
     """W_l' = minus the slope of `penalised_risk`, over alpha^2 if the network has an alpha; risk = mean squared error.
 
     Precision is relative to the larger of a parameter and a hundredth of the largest of its layer at the start (of the
     network, for a layer of zeros), so that a tiny start is followed as closely as any other.
 
-    What takes the place of descent with steps so small that they do not matter, in double precision. The kinks of RELU
-    cost many steps: for such networks see `descent.controlled_flow`.
+    In double precision. The kinks of RELU cost many steps: for such networks see `descent.controlled_flow`.
 
     >>> from afp_utils.networks.mlp import IDENTITY
     >>> run = gradient_flow(Network(([[0]],), IDENTITY), [[1], [-1]], [1, -1], times=[0, np.log(2)])
@@ -55,7 +51,7 @@ def gradient_flow(
 
 
 @checked
-def stationary(network: Network, x: Sample, y: Values, decay: Positive, tolerance: Positive = 1e-7) -> Network:
+def stationary(network: Network, x: Data, y: Values, decay: Positive, tolerance: Positive = 1e-7) -> Network:
     """A minimum of `penalised_risk` near the network: the norm of the slope in all parameters is below the tolerance.
 
     L-BFGS, then Newton steps in a trust region with the Hessian in all parameters, so for a few hundred of them at most
@@ -73,12 +69,10 @@ def stationary(network: Network, x: Sample, y: Values, decay: Positive, toleranc
     def least(start: Array, **settings: Any) -> Array:
         return minimize(lambda vector: float(risk(torch.from_numpy(vector))), start, jac=slope, **settings).x
 
-    def curvature(vector: Array) -> Array:
-        return torch.func.hessian(risk)(torch.from_numpy(vector)).numpy()
-
+    hessian = torch.func.hessian(risk)
     # ftol 0: a valley that is nearly flat is no minimum; Newton steps then gain the digits that L-BFGS cannot
     near = least(flat.start.numpy(), method="L-BFGS-B", options={"maxiter": 5000, "gtol": 1e-5, "ftol": 0.0})
-    end = least(near, method="trust-exact", hess=curvature, options={"gtol": tolerance})
+    end = least(near, method="trust-exact", hess=lambda at: hessian(torch.from_numpy(at)).numpy(), tol=tolerance)
     left = float(np.linalg.norm(slope(end)))
     if left >= tolerance:
         raise ValueError(f"tolerance must be within reach, got {tolerance}, with a slope of {left:.3g} left")

@@ -9,7 +9,7 @@ from numpy import ndarray as Array
 
 from afp_utils.core.refuse import Positive, checked, inside, require
 from afp_utils.networks.descent import data
-from afp_utils.networks.mlp import Network, Sample, Values
+from afp_utils.networks.mlp import Data, Network, Values
 
 
 @checked
@@ -29,7 +29,7 @@ def feature_matrix(network: Network, layer: int) -> Float[Array, "d d"]:
 
 
 @checked
-def layer_agop(network: Network, x: Sample, layer: int) -> Float[Array, "m m"]:
+def layer_agop(network: Network, x: Data, layer: int) -> Float[Array, "m m"]:
     """Average gradient outer product in the input h of a layer, summed over outputs: mean_i (df/dh_i)^T (df/dh_i).
 
     Layer 1 gives that of the predictor.
@@ -38,13 +38,13 @@ def layer_agop(network: Network, x: Sample, layer: int) -> Float[Array, "m m"]:
 
 
 @checked
-def tangent_covariance(network: Network, x: Sample, layer: int) -> Float[Array, "m m"]:
+def tangent_covariance(network: Network, x: Data, layer: int) -> Float[Array, "m m"]:
     """T_l = mean_i (df/da_i)^T (df/da_i), in the values a before the activation: AGOP_l = W_l^T T_l W_l."""
     return _mean_square(_slopes(network, x, layer))
 
 
 @checked
-def fact(network: Network, x: Sample, y: Values, layer: int, decay: Positive) -> Float[Array, "m m"]:
+def fact(network: Network, x: Data, y: Values, layer: int, decay: Positive) -> Float[Array, "m m"]:
     """Right-hand side of W_l^T W_l = -(1 / decay) mean_i (d loss_i / dh_i) h_i^T, h being the input of layer l.
 
     The loss of a point is |f - y|^2 / 2. The equation holds at stationary points of the penalised risk (Boix-Adsera et

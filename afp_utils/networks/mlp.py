@@ -18,9 +18,12 @@ from torch import Tensor
 from afp_utils.core.models import Points
 from afp_utils.core.refuse import FINITE, SOME, Positive, checked
 
-Sample = Annotated[Points, SOME]
+Data = Annotated[Points, SOME]
+"""Points to learn from."""
 Values = Annotated[Float[Array, "n *output"], FINITE]
 """What a network should answer: no output axis is needed for one output."""
+Parts = tuple[Float[Array, "..."], ...]
+Tensors = Sequence[Tensor]
 
 
 @checked
@@ -85,6 +88,7 @@ class Network:
 
     @property
     def scale(self) -> float:
+        """What the last layer is multiplied by."""
         return 1.0 if self.alpha is None else self.alpha / float(np.sqrt(self.weights[-1].shape[-1]))
 
     @property
@@ -117,7 +121,7 @@ class Network:
         return self._forward(x)[1][-1].numpy().argmax(axis=-1)
 
     @checked
-    def inputs(self, x: Points) -> tuple[Float[Array, "..."], ...]:
+    def inputs(self, x: Points) -> Parts:
         """The input h of each layer: the points, then each hidden layer."""
         return tuple(h.numpy() for h in self._forward(x)[0])
 
@@ -134,7 +138,7 @@ class Network:
         weights, biases = (tuple(part[model] for part in parts) for parts in (self.weights, self.biases))
         return replace(self, weights=weights, biases=biases)
 
-    def _forward(self, x: Array) -> tuple[list[Tensor], list[Tensor]]:
+    def _forward(self, x: Array) -> tuple[Tensors, Tensors]:
         points = torch.from_numpy(np.ascontiguousarray(x, dtype=self.weights[0].dtype))
         points = points.expand(*self.weights[0].shape[:-2], *x.shape)
         return forward(_tensors(self.weights), _tensors(self.biases), self.activation, points)
@@ -143,9 +147,7 @@ class Network:
         return h @ h.mT + bool(self.biases)
 
 
-def forward(
-    weights: Sequence[Tensor], biases: Sequence[Tensor], activation: Activation, x: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
+def forward(weights: Tensors, biases: Tensors, activation: Activation, x: Tensor) -> tuple[Tensors, Tensors]:
     """The input h of each layer, and its values a; the last are the outputs without their scale."""
     inputs, values = [x], list[Tensor]()
     for layer, weight in enumerate(weights):
@@ -156,7 +158,7 @@ def forward(
     return inputs, values
 
 
-def backward(weights: Sequence[Tensor], activation: Activation, values: Sequence[Tensor], last: Tensor) -> list[Tensor]:
+def backward(weights: Tensors, activation: Activation, values: Tensors, last: Tensor) -> Tensors:
     """Slopes of a number in the values a of each layer, given those in the last."""
     slopes = [last]
     for weight, a in zip(weights[:0:-1], values[-2::-1]):
@@ -164,5 +166,5 @@ def backward(weights: Sequence[Tensor], activation: Activation, values: Sequence
     return slopes[::-1]
 
 
-def _tensors(parts: Sequence[Array]) -> list[Tensor]:
+def _tensors(parts: Sequence[Array]) -> Tensors:
     return [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]

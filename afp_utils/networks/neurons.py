@@ -14,7 +14,7 @@ Amplitudes = Annotated[Float[Array, " m"], NONNEGATIVE, Rule("not all zero", np.
 
 @checked
 def amplitudes(network: Network) -> Float[Array, " m"]:
-    """scale |u_h| |w_h|. The sum over neurons is at least twice the norm of `sparse_regression`.
+    """scale |u_h| |w_h|. The sum over neurons is at least twice the norm of `sphere.sparse.sparse_interpolant`.
 
     Raises `ValueError` unless the network is one, of one hidden layer and one output, without biases.
     """
