@@ -14,7 +14,7 @@ from numpy.random import Generator
 from afp_utils.core.refuse import NONNEGATIVE, Count, Positive, Rule, at_least, checked, inside, require
 from afp_utils.networks.mlp import IDENTITY, RELU, Activation, Network
 
-Widths = Annotated[Int[Array, " width"], at_least(1), Rule("two or more", lambda widths: len(widths) > 1)]
+Widths = Annotated[Int[Array, " width"], at_least(1), Rule("two numbers or more", lambda widths: len(widths) > 1)]
 """From the inputs to the outputs."""
 Even = Annotated[Count, Rule("even", lambda number: number % 2 == 0)]
 
