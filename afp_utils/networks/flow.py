@@ -44,8 +44,8 @@ def gradient_flow(
     pace, parts = (network.alpha or 1.0) ** 2, (*network.weights, *network.biases)
     sizes = [float(np.abs(part).max(initial=0.0)) for part in parts]
     scale = np.concatenate([np.full(part.size, size or max(sizes) or 1.0) for part, size in zip(parts, sizes)])
+    # a rule of high order, since the precision is high
     settings: dict[str, Any] = {"method": "DOP853", "rtol": precision, "atol": precision * 1e-2 * scale}
-    # of high order, since the precision is high
     path = flow_at(lambda _, vector: -slope(vector) / pace, flat.start.numpy(), times, **settings)
     return trajectory(times, [flat.network(torch.from_numpy(vector)) for vector in path], x, y)
 

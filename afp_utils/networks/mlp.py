@@ -162,7 +162,7 @@ def backward(weights: Tensors, activation: Activation, values: Tensors, last: Te
     """Slopes of a number in the values a of each layer, given those in the last."""
     slopes = [last]
     for weight, a in zip(weights[:0:-1], values[-2::-1]):
-        slopes.append((slopes[-1] @ weight).mul_(activation.slope(a)))
+        slopes.append((slopes[-1] @ weight).mul_(activation.slope(a)))  # in place: the product is a new tensor
     return slopes[::-1]
 
 

@@ -180,7 +180,7 @@ def test_wrong_shapes_are_refused():
         TypeError, match=r"weights must be a tuple of items, each an array of floats of shape \(\*networks, _, _\)"
     ):
         Network((np.ones(3),), TANH)
-    with pytest.raises(TypeError, match=r"weights\[0\] must be .*, got float64 of shape \(4,\)"):
+    with pytest.raises(TypeError, match="weights must be a tuple of items, each an array of floats"):
         network()[0]
     with pytest.raises(IndexError):
         network(models=(2,))[2]
