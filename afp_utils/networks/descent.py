@@ -71,10 +71,12 @@ class Flat:
         return parts[: len(self.like.weights)], parts[len(self.like.weights) :]
 
     def network(self, vector: Tensor) -> Network:
+        """A copy of the parameters, as a network."""
         weights, biases = (tuple(part.numpy().copy() for part in parts) for parts in self.layers(vector))
         return replace(self.like, weights=weights, biases=biases)
 
     def forward(self, vector: Tensor, x: Tensor) -> Pass:
+        """From points to outputs, the scale included."""
         weights, biases = self.layers(vector)
         inputs, values = forward(weights, biases, self.like.activation, x)
         return Pass(vector, weights, inputs, values, self.like.scale * values[-1])

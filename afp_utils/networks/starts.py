@@ -83,9 +83,6 @@ def balanced_start(widths: Widths, values: Annotated[Float[Array, " k"], NONNEGA
     return Network(tuple((above * values) @ below.T for below, above in pairwise(frames)), IDENTITY)
 
 
-# ---- ensembles ----
-
-
 class Streams(NamedTuple):
     """Random streams of each model: for its training set, its initial weights and its order of the data."""
 

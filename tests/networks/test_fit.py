@@ -74,6 +74,12 @@ def test_the_controlled_flow_stops_at_its_times_and_does_not_depend_on_how_many_
     assert np.abs(still.states[-1].predict(x)).max() < 1e-9
 
 
+def test_steps_begin_small_and_grow_by_a_tenth_as_long_as_nothing_stops_them():
+    path = descent._steps(descent.Flat(antisymmetric(alpha=2.0), np.dtype(float)), *problem(), half_square)
+    lengths = np.diff([time for time, *_ in islice(path, 6)])
+    np.testing.assert_allclose(lengths, 2e-3 * 1.1 ** np.arange(5))
+
+
 def test_the_steps_meet_every_stop():
     """To the last digit, or a time that was asked for would never come."""
     (x, y), stops = problem(), (np.linspace(0, 2, 24) ** 1.5 / 3).tolist()
