@@ -250,9 +250,10 @@ def _steps(flat: Flat, x: Array, y: Array, loss: Loss, stops: Sequence[float] = 
         if steepness == 0:
             yield from ((stop, value, here.vector) for stop in ahead)
             return
-        if not here.weights[0].any():
+        length = float(torch.linalg.norm(here.weights[0]))
+        if length == 0:
             raise ValueError("network must have a first layer that is not zero, the scale of steps, got zeros")
-        rate = min(rate, WEIGHT_CHANGE * float(torch.linalg.norm(here.weights[0])) / steepness)
+        rate = min(rate, WEIGHT_CHANGE * length / steepness)
         # near the end of training the loss changes by less than its rounding
         most = value + 4 * torch.finfo(here.vector.dtype).eps * value
         while True:
