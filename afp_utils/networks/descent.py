@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
 from math import cos, inf, pi
-from typing import NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, finite, increasing, nonnegative, positive
-from afp_utils.networks.mlp import Network, Points, Values, backward, forward
+from afp_utils.core.refuse import FINITE, INCREASING, SOME, Count, NonNegative, Positive, Times, at_least, checked
+from afp_utils.networks.mlp import Data, Network, Tensors, Values, backward, forward
 
 WEIGHT_CHANGE, OUTPUT_CHANGE = 0.05, 0.05
 """The most that one step of `fit` may change: the parameters, relative to the first layer, since one huge early step can
@@ -30,6 +30,7 @@ MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
 Stop = tuple[float, float, Tensor]
 """Time, mean loss and parameters."""
 Loss = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+Generators = Sequence[np.random.Generator | torch.Generator]
 
 
 def half_square(outputs: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,33 +49,34 @@ class Pass(NamedTuple):
     """What a forward pass saw: the parameters, each layer's weights, inputs and values, and the outputs."""
 
     vector: Tensor
-    weights: list[Tensor]
-    inputs: list[Tensor]
-    values: list[Tensor]
+    weights: Tensors
+    inputs: Tensors
+    values: Tensors
     outputs: Tensor
 
 
 class Flat:
     """A network, or several, whose parameters are one long vector, which a rule can move in one go."""
 
-    def __init__(self, like: Network, dtype: np.dtype) -> None:
-        self.like = like
-        self.shapes = [part.shape for part in (*like.weights, *like.biases)]
-        self.sizes = [int(np.prod(shape)) for shape in self.shapes]
-        self.start = torch.cat([torch.from_numpy(p.astype(dtype)).flatten() for p in (*like.weights, *like.biases)])
+    def __init__(self, like: Network, dtype: np.dtype[Any]) -> None:
+        self.like, parts = like, (*like.weights, *like.biases)
+        self.shapes, self.sizes = [part.shape for part in parts], [part.size for part in parts]
+        self.start = torch.cat([torch.from_numpy(part.astype(dtype)).flatten() for part in parts])
         self.gradient = torch.empty_like(self.start)
         self.down = self.layers(self.gradient)
 
-    def layers(self, vector: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    def layers(self, vector: Tensor) -> tuple[Tensors, Tensors]:
         """The weights and the biases, as windows on the vector."""
         parts = [part.view(shape) for part, shape in zip(vector.split(self.sizes), self.shapes)]
         return parts[: len(self.like.weights)], parts[len(self.like.weights) :]
 
     def network(self, vector: Tensor) -> Network:
+        """A copy of the parameters, as a network."""
         weights, biases = (tuple(part.numpy().copy() for part in parts) for parts in self.layers(vector))
         return replace(self.like, weights=weights, biases=biases)
 
     def forward(self, vector: Tensor, x: Tensor) -> Pass:
+        """From points to outputs, the scale included."""
         weights, biases = self.layers(vector)
         inputs, values = forward(weights, biases, self.like.activation, x)
         return Pass(vector, weights, inputs, values, self.like.scale * values[-1])
@@ -98,47 +100,45 @@ class Descent:
     """How to descend in batches: points of a batch, rate, L2 decay of all parameters, and one of torch's fused optimisers.
 
     With `cosine` the rate falls to 0 as half a cosine.
-
-    Raises `ValueError` for a batch below 1, a rate that is not positive, or a negative decay.
     """
 
-    batch: int
-    rate: float
-    decay: float = 0.0
+    batch: Count
+    rate: Positive
+    decay: NonNegative = 0.0
     cosine: bool = False
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
-
-    def __post_init__(self) -> None:
-        positive(batch=self.batch, rate=self.rate)
-        nonnegative(decay=self.decay)
 
 
 @checked
 def train(
     start: Network,
-    x: Float[Array, "model n d"],
-    y: Int[Array, "model n"] | Float[Array, "model n *output"],
-    order: Sequence[np.random.Generator | torch.Generator],
+    x: Annotated[Float[Array, "model n d"], SOME, FINITE],
+    y: Int[Array, "model n"] | Annotated[Float[Array, "model n *output"], FINITE],
+    order: Generators,
     recipe: Descent,
-    epochs: Sequence[int],
+    epochs: Annotated[Int[Array, " time"], SOME, at_least(0), INCREASING],
 ) -> tuple[Network, ...]:
     """Train every one of several networks on its own points, and keep all after the given numbers of passes.
 
-    Integers y are labels, and the loss is the cross-entropy of the outputs; other y are values, and it is half the squared
-    distance. It is *summed* over networks, so that each learns as if it were alone: a mean would divide everybody's rate
-    by their number. Batches are taken from a new permutation of each network's points in each pass, drawn from its
-    generator in `order`. In the precision of `x`; a progress bar shows in a terminal.
+    The loss is the cross-entropy if y are integers, labels, else half the squared distance, *summed* over networks: with a
+    mean, the rate of each would depend on their number. Batches are taken from a new permutation of each network's points
+    in each pass, drawn from its generator in `order`. In the precision of `x`; a progress bar shows in a terminal.
 
-    Raises `ValueError` for no points, values that are not finite, labels without an output, another number of networks,
-    generators or outputs, epochs that are none, negative or do not increase, or a training that diverges.
+    Raises `ValueError` for labels without an output, another number of networks, generators or outputs, or a training
+    that diverges.
+
+    >>> from afp_utils.networks.mlp import IDENTITY
+    >>> both = Network(([[[0]], [[0]]],), IDENTITY)
+    >>> x, order = [[[1], [2]]] * 2, np.random.default_rng(0).spawn(2)
+    >>> (end,) = train(both, x, [[3, 6], [-1, -2]] * np.ones(1), order, Descent(batch=2, rate=0.1), epochs=[99])
+    >>> end.predict([[1]]).round(3).tolist()
+    [[3.0], [-1.0]]
     """
     if len(order) != len(x):
         raise ValueError(f"order must be one generator per network ({len(x)}), got {len(order)}")
-    points, target = data(start, x, y, x.dtype)
     link = partial(torch.softmax, dim=-1) if np.issubdtype(y.dtype, np.integer) else torch.positive
-    clock(epochs=np.array(epochs))
     flat, a_pass, states = Flat(start, x.dtype), -(-x.shape[1] // recipe.batch), list[Network]()
-    parameters, batches = flat.start, _batches(points, target, order, recipe.batch)
+    parameters, batches = flat.start, _batches(*data(start, x, y, x.dtype), order, recipe.batch)
     # fused: one pass over the parameters instead of one for each operation, in half the time or less
     rule = recipe.optimiser([parameters], lr=recipe.rate, weight_decay=recipe.decay, fused=True)
     parameters.grad = flat.gradient
@@ -159,14 +159,11 @@ def train(
     return tuple(states)
 
 
-def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor, Tensor]:
+def data(network: Network, x: Array, y: Array, dtype: np.dtype[Any]) -> tuple[Tensor, Tensor]:
     """Points, and what the outputs should be there: values, or ones at the labels."""
     points, outputs, networks = x.shape[:-1], network.outputs, network.weights[0].shape[:-2]
     if x.shape[:-2] != networks:
         raise ValueError(f"x must have the networks' leading axes {networks}, got {x.shape[:-2]}")
-    if 0 in points:
-        raise ValueError("x must hold at least one point, got none")
-    finite(x=x, y=y)
     if np.issubdtype(y.dtype, np.integer):
         if y.min() < 0 or y.max() >= outputs:
             raise ValueError(f"y must be from 0 to {outputs - 1}, got {y.min()} to {y.max()}")
@@ -177,24 +174,12 @@ def data(network: Network, x: Array, y: Array, dtype: np.dtype) -> tuple[Tensor,
     return torch.from_numpy(x), torch.from_numpy(y)
 
 
-def clock(**arguments: Array) -> None:
-    """Refuse times that are none, negative or do not increase."""
-    for name, value in arguments.items():
-        if len(value) == 0:
-            raise ValueError(f"{name} must hold at least one, got none")
-    nonnegative(**arguments)
-    increasing(**arguments)
-
-
-def _batches(
-    x: Tensor, target: Tensor, order: Sequence[np.random.Generator | torch.Generator], size: int
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _batches(x: Tensor, target: Tensor, order: Generators, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Points and targets (network, point, coordinate) of each batch, pass after pass."""
     models, n = np.arange(len(x))[:, None], x.shape[1]
     while True:
-        rows = np.stack(
-            [torch.randperm(n, generator=g) if isinstance(g, torch.Generator) else g.permutation(n) for g in order]
-        )
+        drawn = [torch.randperm(n, generator=g) if isinstance(g, torch.Generator) else g.permutation(n) for g in order]
+        rows = np.stack(drawn)
         yield from zip(x[models, rows].split(size, dim=1), target[models, rows].split(size, dim=1))
 
 
@@ -203,7 +188,7 @@ def _batches(
 
 @checked
 def fit(
-    network: Network, x: Points, y: Values, *, loss: Loss = half_square, tolerance: float = 1e-4, steps: int = 20_000
+    network: Network, x: Data, y: Values, *, loss: Loss = half_square, tolerance: Positive = 1e-4, steps: Count = 20_000
 ) -> Trajectory:
     """Descend the mean loss until it is below the tolerance or the steps are used up: first and last state.
 
@@ -212,10 +197,14 @@ def fit(
     OUTPUT_CHANGE or more; the rate is then raised by a tenth, else halved. No step changes the parameters by more than
     WEIGHT_CHANGE of the first layer's length.
 
-    Raises `ValueError` for no points, values that are not finite, values other than -1 and 1 for `squared_hinge`, a
-    tolerance that is not positive or steps below 1.
+    Raises `ValueError` for values other than -1 and 1 for `squared_hinge`, another number of outputs than in `y`, or a
+    first layer of zeros that would move.
+
+    >>> from afp_utils.networks.mlp import RELU
+    >>> run = fit(Network(([[1], [-1]], [[1, 1]]), RELU), [[1], [-2]], [2, 1], tolerance=1e-6)
+    >>> run.states[-1].predict([[1], [-2]]).round(2).tolist()
+    [2.0, 1.0]
     """
-    positive(tolerance=tolerance, steps=steps)
     if loss is squared_hinge and not np.all(np.abs(y) == 1):
         raise ValueError(f"y must hold labels -1 and 1, got {y[np.abs(y) != 1][0]}")
     flat = Flat(network, network.weights[0].dtype)
@@ -228,14 +217,18 @@ def fit(
 
 
 @checked
-def controlled_flow(network: Network, x: Points, y: Values, times: Float[Array, " time"]) -> Trajectory:
+def controlled_flow(network: Network, x: Data, y: Values, times: Times) -> Trajectory:
     """Gradient flow of mean |f - y|^2 / (2 alpha^2) by the steps of `fit`, at the given times.
 
     Good to some per cent, and quick where kinks cost `flow.gradient_flow` many steps: for RELU.
 
-    Raises `ValueError` for no points, values that are not finite, or times that are none, negative or do not increase.
+    >>> from afp_utils.networks.mlp import IDENTITY
+    >>> run = controlled_flow(Network(([[2]],), IDENTITY), [[1], [-1]], [1, -1], times=[0, 1, 100])
+    >>> [round(float(risk), 1) for risk in run.risk]  # exp(-2 t)
+    [1.0, 0.1, 0.0]
+
+    Raises `ValueError` as `fit`.
     """
-    clock(times=times)
     flat = Flat(network, network.weights[0].dtype)
     path = (vector for time, _, vector in _steps(flat, x, y, half_square, times.tolist()) if time in times)
     return trajectory(times, [flat.network(vector) for vector in islice(path, len(times))], x, y)
@@ -257,7 +250,10 @@ def _steps(flat: Flat, x: Array, y: Array, loss: Loss, stops: Sequence[float] = 
         if steepness == 0:
             yield from ((stop, value, here.vector) for stop in ahead)
             return
-        rate = min(rate, WEIGHT_CHANGE * float(torch.linalg.norm(here.weights[0])) / steepness)
+        length = float(torch.linalg.norm(here.weights[0]))
+        if length == 0:
+            raise ValueError("network must have a first layer that is not zero, the scale of steps, got zeros")
+        rate = min(rate, WEIGHT_CHANGE * length / steepness)
         # near the end of training the loss changes by less than its rounding
         most = value + 4 * torch.finfo(here.vector.dtype).eps * value
         while True:
@@ -268,6 +264,7 @@ def _steps(flat: Flat, x: Array, y: Array, loss: Loss, stops: Sequence[float] = 
             if float((there.outputs - here.outputs).abs().max()) < OUTPUT_CHANGE and value <= most:
                 break
             rate = step / 2
+        # a step that a stop cut short says nothing of the rate
         here, rate = there, 1.1 * rate if step == rate else rate
         time = min(time + step, until)
 

@@ -5,26 +5,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.optimize import minimize
 from torch import Tensor
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import checked, nonnegative, positive
-from afp_utils.networks.descent import Flat, clock, data, half_square, trajectory
-from afp_utils.networks.mlp import Network, Points, Values
+from afp_utils.core.refuse import NonNegative, Positive, Times, checked
+from afp_utils.networks.descent import Flat, data, half_square, trajectory
+from afp_utils.networks.mlp import Data, Network, Parts, Values
 
 
 @checked
-def penalised_risk(
-    network: Network, x: Points, y: Values, decay: float = 0.0
-) -> tuple[float, tuple[Float[Array, "..."], ...]]:
-    """mean_i |f(x_i) - y_i|^2 / 2 + (decay / 2) |parameters|^2, and its slope in each W_l, then in each b_l.
-
-    Raises `ValueError` for no points, values that are not finite, or a negative decay.
-    """
+def penalised_risk(network: Network, x: Data, y: Values, decay: NonNegative = 0.0) -> tuple[float, Parts]:
+    """mean_i |f(x_i) - y_i|^2 / 2 + (decay / 2) |parameters|^2, and its slope in each W_l, then in each b_l."""
     flat, risk, slope = _penalised(network, x, y, decay)
     slopes = flat.network(torch.from_numpy(slope(flat.start.numpy())))
     return float(risk(flat.start)), (*slopes.weights, *slopes.biases)
@@ -32,51 +26,53 @@ def penalised_risk(
 
 @checked
 def gradient_flow(
-    network: Network, x: Points, y: Values, times: Float[Array, " time"], decay: float = 0.0, precision: float = 1e-8
+    network: Network, x: Data, y: Values, times: Times, decay: NonNegative = 0.0, precision: Positive = 1e-8
 ) -> Trajectory:
     """W_l' = minus the slope of `penalised_risk`, over alpha^2 if the network has an alpha; risk = mean squared error.
 
     Precision is relative to the larger of a parameter and a hundredth of the largest of its layer at the start (of the
     network, for a layer of zeros), so that a tiny start is followed as closely as any other.
 
-    What takes the place of descent with steps so small that they do not matter, in double precision. The kinks of RELU
-    cost many steps: for such networks see `descent.controlled_flow`.
+    In double precision. The kinks of RELU cost many steps: for such networks see `descent.controlled_flow`.
 
-    Raises `ValueError` for no points, values that are not finite, a negative decay, a precision that is not positive, or
-    times that are none, negative or do not increase.
+    >>> from afp_utils.networks.mlp import IDENTITY
+    >>> run = gradient_flow(Network(([[0]],), IDENTITY), [[1], [-1]], [1, -1], times=[0, np.log(2)])
+    >>> [round(float(state.weights[0][0, 0]), 3) for state in run.states]  # w' = 1 - w
+    [0.0, 0.5]
     """
-    clock(times=times)
-    positive(precision=precision)
     flat, _, slope = _penalised(network, x, y, decay)
     pace, parts = (network.alpha or 1.0) ** 2, (*network.weights, *network.biases)
     sizes = [float(np.abs(part).max(initial=0.0)) for part in parts]
     scale = np.concatenate([np.full(part.size, size or max(sizes) or 1.0) for part, size in zip(parts, sizes)])
+    # a rule of high order, since the precision is high
     settings: dict[str, Any] = {"method": "DOP853", "rtol": precision, "atol": precision * 1e-2 * scale}
     path = flow_at(lambda _, vector: -slope(vector) / pace, flat.start.numpy(), times, **settings)
     return trajectory(times, [flat.network(torch.from_numpy(vector)) for vector in path], x, y)
 
 
 @checked
-def stationary(network: Network, x: Points, y: Values, decay: float, tolerance: float = 1e-7) -> Network:
+def stationary(network: Network, x: Data, y: Values, decay: Positive, tolerance: Positive = 1e-7) -> Network:
     """A minimum of `penalised_risk` near the network: the norm of the slope in all parameters is below the tolerance.
 
     L-BFGS, then Newton steps in a trust region with the Hessian in all parameters, so for a few hundred of them at most
     and a smooth activation.
 
-    Raises `ValueError` for no points, values that are not finite, a decay or tolerance that is not positive, or if the
-    tolerance is not reached.
+    Raises `ValueError` if the tolerance is not reached.
+
+    >>> from afp_utils.networks.mlp import IDENTITY
+    >>> end = stationary(Network(([[0]],), IDENTITY), [[1], [-1]], [1, -1], decay=1)
+    >>> round(float(end.weights[0][0, 0]), 3)  # the least of ((w - 1)^2 + w^2) / 2
+    0.5
     """
-    positive(decay=decay, tolerance=tolerance)
     flat, risk, slope = _penalised(network, x, y, decay)
 
     def least(start: Array, **settings: Any) -> Array:
         return minimize(lambda vector: float(risk(torch.from_numpy(vector))), start, jac=slope, **settings).x
 
-    def curvature(vector: Array) -> Array:
-        return torch.func.hessian(risk)(torch.from_numpy(vector)).numpy()
-
+    hessian = torch.func.hessian(risk)
+    # ftol 0: a valley that is nearly flat is no minimum; Newton steps then gain the digits that L-BFGS cannot
     near = least(flat.start.numpy(), method="L-BFGS-B", options={"maxiter": 5000, "gtol": 1e-5, "ftol": 0.0})
-    end = least(near, method="trust-exact", hess=curvature, options={"gtol": tolerance})
+    end = least(near, method="trust-exact", hess=lambda at: hessian(torch.from_numpy(at)).numpy(), tol=tolerance)
     left = float(np.linalg.norm(slope(end)))
     if left >= tolerance:
         raise ValueError(f"tolerance must be within reach, got {tolerance}, with a slope of {left:.3g} left")
@@ -87,7 +83,6 @@ def _penalised(
     network: Network, x: Array, y: Array, decay: float
 ) -> tuple[Flat, Callable[[Tensor], Tensor], Callable[[Array], Array]]:
     """The network in one vector of double precision, and the penalised risk and its slope as functions of that vector."""
-    nonnegative(decay=decay)
     flat, points, target = Flat(network, np.dtype(float)), *data(network, x, y, np.dtype(float))
 
     def risk(vector: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ the inputs h of each layer, from the forward pass, and the slopes of the outputs
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -14,11 +15,15 @@ from jaxtyping import Float, Int
 from numpy import ndarray as Array
 from torch import Tensor
 
-from afp_utils.core.refuse import checked, finite, positive
+from afp_utils.core.models import Points
+from afp_utils.core.refuse import FINITE, SOME, Positive, checked
 
-Points = Float[Array, "n d"]
-Values = Float[Array, "n *output"]
+Data = Annotated[Points, SOME]
+"""Points to learn from."""
+Values = Annotated[Float[Array, "n *output"], FINITE]
 """What a network should answer: no output axis is needed for one output."""
+Parts = tuple[Float[Array, "..."], ...]
+Tensors = Sequence[Tensor]
 
 
 @checked
@@ -58,31 +63,32 @@ class Network:
     those in the readout W_L, b_L, which are the same for each output; `tangent` those in all parameters, summed over
     outputs. So the features that the readout sees are scale * h_(L-1), and a constant scale if there are biases.
 
-    Raises `ValueError` for no layers, layers or biases that do not fit together, weights that are not finite, or an alpha
-    that is not positive.
+    Raises `ValueError` for layers or biases that do not fit together.
+
+    >>> net = Network(([[1, 2], [-1, 1]], [[2, -1]]), RELU)
+    >>> x = [[1, 1], [0, -1]]  # the hidden layer is (3, 0), and (0, 0)
+    >>> net.predict(x).tolist(), net.gradient(x).tolist()
+    ([6.0, 0.0], [[2.0, 4.0], [0.0, 0.0]])
+    >>> net.gram(x).tolist(), net.tangent(x).tolist()
+    ([[9.0, 0.0], [0.0, 0.0]], [[17.0, 0.0], [0.0, 0.0]])
     """
 
-    weights: tuple[Float[Array, "*networks _ _"], ...]
+    weights: Annotated[tuple[Float[Array, "*networks _ _"], ...], SOME, FINITE]
     activation: Activation
-    biases: tuple[Float[Array, "*networks _"], ...] = ()
-    alpha: float | None = None
+    biases: Annotated[tuple[Float[Array, "*networks _"], ...], FINITE] = ()
+    alpha: Positive | None = None
 
     def __post_init__(self) -> None:
-        if not self.weights:
-            raise ValueError("weights must hold at least one layer, got none")
         above = [w.shape[:-1] for w in self.weights]
         for layer, (below, w) in enumerate(zip(above, self.weights[1:]), start=2):
             if below != (*w.shape[:-2], w.shape[-1]):
                 raise ValueError(f"weights must fit: layer {layer} must take {below} inputs, got {w.shape}")
         if self.biases and [b.shape for b in self.biases] != above:
             raise ValueError(f"biases must be none or of shapes {above}, got {[b.shape for b in self.biases]}")
-        for kind, parts in (("weights", self.weights), ("biases", self.biases)):
-            finite(**{f"{kind} of layer {layer}": part for layer, part in enumerate(parts, start=1)})
-        if self.alpha is not None:
-            positive(alpha=self.alpha)
 
     @property
     def scale(self) -> float:
+        """What the last layer is multiplied by."""
         return 1.0 if self.alpha is None else self.alpha / float(np.sqrt(self.weights[-1].shape[-1]))
 
     @property
@@ -115,7 +121,7 @@ class Network:
         return self._forward(x)[1][-1].numpy().argmax(axis=-1)
 
     @checked
-    def inputs(self, x: Points) -> tuple[Float[Array, "..."], ...]:
+    def inputs(self, x: Points) -> Parts:
         """The input h of each layer: the points, then each hidden layer."""
         return tuple(h.numpy() for h in self._forward(x)[0])
 
@@ -132,8 +138,7 @@ class Network:
         weights, biases = (tuple(part[model] for part in parts) for parts in (self.weights, self.biases))
         return replace(self, weights=weights, biases=biases)
 
-    def _forward(self, x: Array) -> tuple[list[Tensor], list[Tensor]]:
-        finite(x=x)
+    def _forward(self, x: Array) -> tuple[Tensors, Tensors]:
         points = torch.from_numpy(np.ascontiguousarray(x, dtype=self.weights[0].dtype))
         points = points.expand(*self.weights[0].shape[:-2], *x.shape)
         return forward(_tensors(self.weights), _tensors(self.biases), self.activation, points)
@@ -142,9 +147,7 @@ class Network:
         return h @ h.mT + bool(self.biases)
 
 
-def forward(
-    weights: Sequence[Tensor], biases: Sequence[Tensor], activation: Activation, x: Tensor
-) -> tuple[list[Tensor], list[Tensor]]:
+def forward(weights: Tensors, biases: Tensors, activation: Activation, x: Tensor) -> tuple[Tensors, Tensors]:
     """The input h of each layer, and its values a; the last are the outputs without their scale."""
     inputs, values = [x], list[Tensor]()
     for layer, weight in enumerate(weights):
@@ -155,13 +158,13 @@ def forward(
     return inputs, values
 
 
-def backward(weights: Sequence[Tensor], activation: Activation, values: Sequence[Tensor], last: Tensor) -> list[Tensor]:
+def backward(weights: Tensors, activation: Activation, values: Tensors, last: Tensor) -> Tensors:
     """Slopes of a number in the values a of each layer, given those in the last."""
     slopes = [last]
     for weight, a in zip(weights[:0:-1], values[-2::-1]):
-        slopes.append((slopes[-1] @ weight).mul_(activation.slope(a)))
+        slopes.append((slopes[-1] @ weight).mul_(activation.slope(a)))  # in place: the product is a new tensor
     return slopes[::-1]
 
 
-def _tensors(parts: Sequence[Array]) -> list[Tensor]:
+def _tensors(parts: Sequence[Array]) -> Tensors:
     return [torch.from_numpy(np.ascontiguousarray(part)) for part in parts]

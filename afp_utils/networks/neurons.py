@@ -1,46 +1,53 @@
 """Networks of one hidden layer neuron by neuron: what each contributes, how many are in use, which point the same way."""
 
+from typing import Annotated
+
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import checked, nonnegative, positive
+from afp_utils.core.refuse import NONNEGATIVE, Positive, Rule, checked
 from afp_utils.networks.mlp import Network
+
+Amplitudes = Annotated[Float[Array, " m"], NONNEGATIVE, Rule("not all zero", np.any)]
 
 
 @checked
 def amplitudes(network: Network) -> Float[Array, " m"]:
-    """scale |u_h| |w_h|. The sum over neurons is at least twice the norm of `sparse_regression`.
+    """scale |u_h| |w_h|. The sum over neurons is at least twice the norm of `sphere.sparse.sparse_interpolant`.
 
-    Raises `ValueError` for a network of another shape, with another number of outputs, or with biases.
+    Raises `ValueError` unless the network is one, of one hidden layer and one output, without biases.
     """
     w, u = _neurons(network)
     return network.scale * np.abs(u) * np.linalg.norm(w, axis=1)
 
 
 @checked
-def participation(amplitudes: Float[Array, " m"]) -> float:
+def participation(amplitudes: Amplitudes) -> float:
     """Share of neurons in use, (sum a)^2 / (m sum a^2): 1 if all contribute alike, 1/m if one does all.
 
-    Raises `ValueError` for negative amplitudes, or if all are zero.
+    >>> participation([1, 1, 1, 1]), participation([3, 0, 0, 0])
+    (1.0, 0.25)
     """
-    nonnegative(amplitudes=amplitudes)
-    if not amplitudes.any():
-        raise ValueError("amplitudes must not all be zero, got zeros")
     return float(amplitudes.sum() ** 2 / (len(amplitudes) * np.sum(amplitudes**2)))
 
 
 @checked
-def clusters(network: Network, degrees: float = 5.0) -> Float[Array, " clusters"]:
+def clusters(network: Network, degrees: Positive = 5.0) -> Float[Array, " clusters"]:
     """Total amplitude of each group of neurons of one sign that point the same way, largest first.
 
     Groups are made greedily: the strongest neuron left takes all of its sign within `degrees` of it. The number of
     atoms in use is the number of groups times their `participation`.
 
-    Raises `ValueError` as `amplitudes`, for an angle that is not positive, or if all amplitudes are zero.
+    Raises `ValueError` as `amplitudes`, or if all of them are zero.
+
+    >>> from afp_utils.networks.mlp import RELU
+    >>> two_point_the_same_way = Network(([[2, 0], [3, 0], [0, 1]], [[1, 1, -1]]), RELU)
+    >>> amplitudes(two_point_the_same_way).tolist(), clusters(two_point_the_same_way).tolist()
+    ([2.0, 3.0, 1.0], [5.0, 1.0])
     """
-    positive(degrees=degrees)
     size, (w, u) = amplitudes(network), _neurons(network)
+    # neurons that training has switched off keep amplitudes of rounding size, and directions that mean nothing
     left = np.flatnonzero(size > 1e-12 * size.max(initial=0))
     if not len(left):
         raise ValueError("network must have an amplitude that is not zero, got zeros")

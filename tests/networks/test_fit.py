@@ -1,12 +1,12 @@
 """Descent with controlled steps: where it stops, how far its steps go, and that its path is that of the flow."""
 
 import inspect
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 import torch
-from jaxtyping import TypeCheckError
 
 from afp_utils.networks import descent
 from afp_utils.networks.descent import controlled_flow, fit, half_square, squared_hinge
@@ -22,6 +22,12 @@ def problem(n=12, d=3, seed=0):
     rng = np.random.default_rng(seed)
     x = kernels.uniform_points(n, d, rng=rng)
     return x, ridge_teacher(d, 3.5, rng=rng)(x)
+
+
+def no_first_layer():
+    """It would move, but has no length by which its steps could be scaled."""
+    net = network((3, 4, 1), TANH)
+    return replace(net, weights=(0 * net.weights[0], net.weights[1]))
 
 
 def steps(net, x, y, number):
@@ -66,6 +72,12 @@ def test_the_controlled_flow_stops_at_its_times_and_does_not_depend_on_how_many_
     still = controlled_flow(antisymmetric(), x, 0 * y, np.array([0.0, 1e3, 2e3]))
     assert len(still.states) == 3
     assert np.abs(still.states[-1].predict(x)).max() < 1e-9
+
+
+def test_steps_begin_small_and_grow_by_a_tenth_as_long_as_nothing_stops_them():
+    path = descent._steps(descent.Flat(antisymmetric(alpha=2.0), np.dtype(float)), *problem(), half_square)
+    lengths = np.diff([time for time, *_ in islice(path, 6)])
+    np.testing.assert_allclose(lengths, 2e-3 * 1.1 ** np.arange(5))
 
 
 def test_the_steps_meet_every_stop():
@@ -184,15 +196,17 @@ def test_nothing_is_changed_in_place():
     ("call", "message"),
     [
         (lambda x, y: fit(antisymmetric(), x, y * np.nan), "y must be finite"),
-        (lambda x, y: fit(antisymmetric(), x[:0], y[:0]), "x must hold at least one point"),
+        (lambda x, y: fit(antisymmetric(), x[:0], y[:0]), "x must be not empty"),
         (lambda x, y: fit(antisymmetric(), x, y, tolerance=0.0), "tolerance must be positive"),
-        (lambda x, y: fit(antisymmetric(), x, y, steps=0), "steps must be positive"),
+        (lambda x, y: fit(antisymmetric(), x, y, steps=0), "steps must be at least 1, got 0"),
         (
             lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([1.0, 0.5])),
             "times must be strictly increasing",
         ),
         (lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([-1.0])), "times must be non-negative"),
-        (lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([])), "times must hold at least one"),
+        (lambda x, y: controlled_flow(antisymmetric(), x, y, np.array([])), "times must be not empty"),
+        (lambda x, y: fit(no_first_layer(), x, y), "network must have a first layer that is not zero"),
+        (lambda x, y: controlled_flow(no_first_layer(), x, y, [1]), "network must have a first layer that is not zero"),
         (lambda x, y: fit(antisymmetric(), x, y, loss=squared_hinge), "y must hold labels -1 and 1"),
         (
             lambda x, y: fit(network((3, 2), models=(12,)), x, y),
@@ -207,5 +221,5 @@ def test_bad_input_is_refused(call, message):
 
 def test_wrong_shapes_are_refused():
     x, y = problem()
-    with pytest.raises(TypeCheckError):
+    with pytest.raises(TypeError, match=r"y must be an array of floats of shape \(n=12, \*output\), got .* \(5,\)"):
         fit(antisymmetric(), x, y[:5])

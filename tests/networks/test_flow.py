@@ -180,9 +180,9 @@ def flow(x=None, y=None, times=(1.0,)):
     [
         (lambda: flow(x=np.full((12, 3), np.nan)), "x must be finite"),
         (lambda: flow(y=np.full((12, 2), np.inf)), "y must be finite"),
-        (lambda: flow(x=np.ones((0, 3)), y=np.ones((0, 2))), "x must hold at least one point"),
+        (lambda: flow(x=np.ones((0, 3)), y=np.ones((0, 2))), "x must be not empty"),
         (lambda: flow(y=np.ones((12, 3))), r"y must have one value per output \(2\)"),
-        (lambda: flow(times=[]), "times must hold at least one, got none"),
+        (lambda: flow(times=[]), "times must be not empty"),
         (lambda: gradient_flow(network(), *data(), np.array([1.0, 0.5])), "times must be strictly increasing"),
         (lambda: gradient_flow(network(), *data(), np.array([-1.0])), "times must be non-negative"),
         (lambda: gradient_flow(network(), *data(), np.array([1.0]), -0.1), "decay must be non-negative"),

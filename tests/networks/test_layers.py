@@ -7,7 +7,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from jaxtyping import TypeCheckError
 
 from afp_utils.networks.flow import penalised_risk
 from afp_utils.networks.layers import fact, feature_matrix, layer_agop, tangent_covariance
@@ -100,10 +99,10 @@ def test_one_training_point_makes_both_matrices_multiples_of_its_square():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: feature_matrix(network((4, 2)), 2), "layer must be from 1 to 1, got 2"),
-        (lambda: layer_agop(network((4, 2)), points(), 0), "layer must be from 1 to 1, got 0"),
-        (lambda: layer_agop(network((4, 2)), points(0), 1), "x must hold at least one point"),
-        (lambda: tangent_covariance(network((4, 2)), points(0), 1), "x must hold at least one point"),
+        (lambda: feature_matrix(network((4, 2)), 2), r"layer must be in \[1, 1\], got 2"),
+        (lambda: layer_agop(network((4, 2)), points(), 0), r"layer must be in \[1, 1\], got 0"),
+        (lambda: layer_agop(network((4, 2)), points(0), 1), "x must be not empty"),
+        (lambda: tangent_covariance(network((4, 2)), points(0), 1), "x must be not empty"),
         (lambda: fact(network((4, 1)), points(), np.ones(6), 1, 0.0), "decay must be positive"),
         (lambda: fact(network((4, 1)), points(), np.full(6, np.inf), 1, 1.0), "y must be finite"),
         (lambda: fact(network((4, 2)), points(), np.ones(6), 1, 1.0), r"y must have one value per output \(2\)"),
@@ -115,5 +114,5 @@ def test_refusals(make, match):
 
 
 def test_wrong_shapes_are_refused():
-    with pytest.raises(TypeCheckError):
+    with pytest.raises(TypeError, match=r"y must be an array of floats of shape \(n=6, \*output\), got .* \(5,\)"):
         fact(network((4, 1)), points(6), np.ones(5), 1, 1.0)

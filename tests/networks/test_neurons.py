@@ -58,7 +58,7 @@ def test_small_scales_give_few_directions_of_little_weight():
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: participation(np.zeros(3)), "must not all be zero"),
+        (lambda: participation(np.zeros(3)), "amplitudes must be not all zero"),
         (lambda: participation(np.array([1.0, -1.0])), "amplitudes must be non-negative"),
         (lambda: clusters(antisymmetric(), degrees=0.0), "degrees must be positive"),
         (lambda: clusters(neurons(np.ones((2, 3)), [0, 0], 1.0)), "network must have an amplitude that is not zero"),
