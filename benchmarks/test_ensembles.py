@@ -12,7 +12,7 @@ from afp_utils.networks.descent import MOMENTUM, Descent, train
 from afp_utils.networks.starts import ensemble_start, streams, subsets
 
 MODELS, SIZE, LOOPED, EPOCHS = 20, 200, 4, 10
-RECIPE = Descent(batch=10, rate=0.05, decay=1e-4, cosine=True, optimiser=MOMENTUM)
+RECIPE = Descent(batch=10, rate=0.05, decay=1e-4, cosine=True, rule=MOMENTUM)
 
 
 @pytest.mark.parametrize("widths", [(64, 64, 10), (64, 64, 64, 64, 10)], ids=["one hidden", "three hidden"])

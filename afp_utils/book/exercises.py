@@ -169,8 +169,8 @@ class Exercise:
         tried = [(sentence, [attempt(mistake, case) for case in cases]) for sentence, mistake in self.mistakes]
         found = self._shared(given, truths, tried)
         for k in range(len(truths[0]) if isinstance(truths[0], tuple) else 0):  # two mistakes in two parts, say
-            parts = [_parts(given, k), _parts(truths, k)]
-            found = found or self._shared(*parts, [(sentence, _parts(results, k)) for sentence, results in tried])
+            of_part = [(sentence, _parts(results, k)) for sentence, results in tried]
+            found = found or self._shared(_parts(given, k), _parts(truths, k), of_part)
         return found
 
     def _shared(self, given: list[Any], truths: list[Any], tried: list[tuple[str, list[Any]]]) -> str:

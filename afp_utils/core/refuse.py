@@ -350,22 +350,3 @@ def _in_words(hint: Any, sizes: dict[str, str]) -> str:
     if origin is Callable:
         return "a function"
     return WORDS.get(hint) or (_named(hint) if isinstance(hint, type) else str(hint))
-
-
-# ---- names that the rooms still use ----
-
-
-def finite(**arguments: Any) -> None:
-    require(FINITE, **arguments)
-
-
-def positive(**arguments: Any) -> None:
-    require(POSITIVE, **arguments)
-
-
-def nonnegative(**arguments: Any) -> None:
-    require(NONNEGATIVE, **arguments)
-
-
-def increasing(**arguments: Any) -> None:
-    require(INCREASING, **arguments)

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
 from torch import Tensor
+from torch.optim.adam import adam as adam_step
+from torch.optim.sgd import sgd as sgd_step
 from tqdm import tqdm
 
 from afp_utils.core.models import Trajectory
@@ -25,7 +27,6 @@ WEIGHT_CHANGE, OUTPUT_CHANGE = 0.05, 0.05
 """The most that one step of `fit` may change: the parameters, relative to the first layer, since one huge early step can
 kill all neurons; and an output."""
 
-MOMENTUM = partial(torch.optim.SGD, momentum=0.9)
 
 Stop = tuple[float, float, Tensor]
 """Time, mean loss and parameters."""
@@ -93,11 +94,36 @@ class Flat:
 
 # ---- many networks at once ----
 
+Move = Callable[[float], object]
+"""A step of the parameters at a rate, by what stands in their gradient."""
+
+# Torch's fused rules take one pass over the parameters instead of one for each operation. They are called as functions:
+# its optimisers, as objects, import its compiler, which costs a second and 80 MB in every process.
+
+
+def sgd(vector: Tensor, gradient: Tensor, decay: float, momentum: float = 0.0) -> Move:
+    velocity: list[Tensor | None] = [torch.zeros_like(vector)]
+    plain = {"dampening": 0.0, "nesterov": False, "maximize": False}
+    moved = partial(sgd_step, [vector], [gradient], velocity, fused=True, weight_decay=decay, momentum=momentum)
+    return lambda rate: moved(lr=rate, **plain)
+
+
+def adam(vector: Tensor, gradient: Tensor, decay: float) -> Move:
+    """With its usual constants."""
+    first, second, count = torch.zeros_like(vector), torch.zeros_like(vector), torch.tensor(0.0)
+    plain = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
+    moved = partial(adam_step, [vector], [gradient], [first], [second], [], [count], fused=True, weight_decay=decay)
+    return lambda rate: moved(lr=rate, **plain)
+
+
+MOMENTUM = partial(sgd, momentum=0.9)
+
 
 @checked
 @dataclass(frozen=True)
 class Descent:
-    """How to descend in batches: points of a batch, rate, L2 decay of all parameters, and one of torch's fused optimisers.
+    """How to descend in batches: points of a batch, rate, L2 decay of all parameters, and the rule of a step (`sgd`,
+    `MOMENTUM` or `adam`).
 
     With `cosine` the rate falls to 0 as half a cosine.
     """
@@ -106,7 +132,7 @@ class Descent:
     rate: Positive
     decay: NonNegative = 0.0
     cosine: bool = False
-    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.SGD
+    rule: Callable[[Tensor, Tensor, float], Move] = sgd
 
 
 @checked
@@ -139,19 +165,17 @@ def train(
     link = partial(torch.softmax, dim=-1) if np.issubdtype(y.dtype, np.integer) else torch.positive
     flat, a_pass, states = Flat(start, x.dtype), -(-x.shape[1] // recipe.batch), list[Network]()
     parameters, batches = flat.start, _batches(*data(start, x, y, x.dtype), order, recipe.batch)
-    # fused: one pass over the parameters instead of one for each operation, in half the time or less
-    rule = recipe.optimiser([parameters], lr=recipe.rate, weight_decay=recipe.decay, fused=True)
-    parameters.grad = flat.gradient
+    move, rate = recipe.rule(parameters, flat.gradient, recipe.decay), recipe.rate
     with tqdm(total=a_pass * epochs[-1], desc=f"{len(x)} networks", unit="step", disable=None, leave=False) as bar:
         for before, now in pairwise([0, *epochs]):
             for step in range(a_pass * before, a_pass * now):
                 part, wanted = next(batches)
                 seen = flat.forward(parameters, part)
-                # the slope of either loss; the gradient goes to parameters.grad
+                # the slope of either loss; `move` reads the gradient
                 flat.backward(seen, (link(seen.outputs) - wanted).div_(part.shape[1]))
                 if recipe.cosine:
-                    rule.param_groups[0]["lr"] = recipe.rate * (1 + cos(pi * step / (a_pass * epochs[-1]))) / 2
-                rule.step()
+                    rate = recipe.rate * (1 + cos(pi * step / (a_pass * epochs[-1]))) / 2
+                move(rate)
                 bar.update()
             if not torch.isfinite(parameters).all():
                 raise ValueError(f"recipe must keep the weights finite (lower its rate), got {recipe}")

@@ -1,5 +1,7 @@
 """Training of many networks at once against torch's own layers, losses, gradients and optimisers, one at a time."""
 
+import subprocess
+import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -10,16 +12,17 @@ import pytest
 import torch
 from torch import nn
 
-from afp_utils.networks.descent import MOMENTUM, Descent, train
+from afp_utils.networks.descent import MOMENTUM, Descent, adam, sgd, train
 from afp_utils.networks.mlp import IDENTITY, RELU, TANH, Network
 from afp_utils.networks.starts import ensemble_start, streams
 from tests.networks.test_mlp import module, network
 
 RECIPES = {
     "plain": Descent(5, 0.02, 0.01),
-    "momentum": Descent(5, 0.03, 0.01, True, partial(torch.optim.SGD, momentum=0.8)),
-    "adam": Descent(5, 0.02, 0.01, optimiser=torch.optim.Adam),
+    "momentum": Descent(5, 0.03, 0.01, True, partial(sgd, momentum=0.8)),
+    "adam": Descent(5, 0.02, 0.01, rule=adam),
 }
+OPTIMISERS = {sgd: torch.optim.SGD, adam: torch.optim.Adam}
 
 
 def problem(models=3, n=14, d=4, classes=3):
@@ -46,7 +49,9 @@ def half_square(output, target):
 def trained_alone(net, x, y, permutations, recipe, loss):
     """The same training by torch's own layers, losses, gradients and schedules."""
     torch_net, points, target = module(net), torch.tensor(x), torch.tensor(y)
-    moves = recipe.optimiser(torch_net.parameters(), lr=recipe.rate, weight_decay=recipe.decay)
+    options = getattr(recipe.rule, "keywords", {})
+    rule = OPTIMISERS[getattr(recipe.rule, "func", recipe.rule)]
+    moves = rule(torch_net.parameters(), lr=recipe.rate, weight_decay=recipe.decay, **options)
     total = max(1, len(permutations) * -(-len(x) // recipe.batch))
     cosine = torch.optim.lr_scheduler.LambdaLR(moves, lambda i: (1 + np.cos(np.pi * i / total)) / 2)
     for chosen in permutations:
@@ -133,9 +138,22 @@ def test_training_fits_the_labels():
         assert (end.labels(x[model])[model] == y[model]).mean() > 0.95
 
 
+def test_training_does_not_import_torchs_compiler():
+    code = (
+        "import sys, numpy as np\n"
+        "from afp_utils.networks.descent import Descent, adam, train\n"
+        "from afp_utils.networks.starts import ensemble_start\n"
+        "rng = np.random.default_rng(0)\n"
+        "for rule in ({}, {'rule': adam}):\n"
+        "    train(ensemble_start([2, 1], [rng]), [[[1, 2]]], [[0]], [rng], Descent(1, 0.1, **rule), [2])\n"
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_defaults():
-    assert (Descent(5, 0.1).decay, Descent(5, 0.1).cosine, Descent(5, 0.1).optimiser) == (0.0, False, torch.optim.SGD)
-    assert (MOMENTUM.func, MOMENTUM.keywords) == (torch.optim.SGD, {"momentum": 0.9})
+    assert (Descent(5, 0.1).decay, Descent(5, 0.1).cosine, Descent(5, 0.1).rule) == (0.0, False, sgd)
+    assert (MOMENTUM.func, MOMENTUM.keywords) == (sgd, {"momentum": 0.9})
 
 
 X, Y = problem()
