@@ -56,8 +56,9 @@ long: $(READY) ## run the chapters' long versions into _build/long, beside the b
 	@AFP_SEEDS=20 AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long \
 	  $(patsubst %,chapters/%.ipynb,sparsity-harm interaction-tensor recursive-feature-machines)
 
-lint: $(READY) ## style, spelling, imports and types
-	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/lint-imports >/dev/null && .venv/bin/mypy
+lint: $(READY) ## style, spelling, imports and types: what is wrong, of all of them
+	@status=0; for tool in "ruff check -q ." "ruff format -q --check ." codespell lint-imports mypy; do \
+	  said=$$(.venv/bin/$$tool 2>&1) || { echo "lint: $$tool"; echo "$$said"; status=1; }; done; exit $$status
 
 # xrfm, a peer, is no dependency of the book: put it where Python finds it (`pip install --no-deps --target DIR
 # xrfm==0.4.5`, then `PYTHONPATH=DIR make bench`), else the page keeps its rows.

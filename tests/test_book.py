@@ -75,6 +75,12 @@ def test_contents_list_all_chapters_and_nothing_else() -> None:
     assert sorted(listed) == sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in pages)
 
 
+@pytest.mark.parametrize("page", ["README.md", "chapters/index.md"])
+def test_maps_list_all_chapters(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert [name for name in NOTEBOOKS if f"{name}.ipynb)" not in text] == []
+
+
 @EACH
 def test_executed_from_top_to_bottom(name: str) -> None:
     counts = [cell.execution_count for cell in code_cells(name)]

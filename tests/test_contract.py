@@ -3,10 +3,14 @@
 A new mechanism adds one line to RUNS: its name, the dimension of its inputs, and a function that runs it.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+import afp_utils
+from afp_utils.core.measures import MEASURES
 from afp_utils.core.models import Model, Probe, Trajectory, observe, white
 from afp_utils.index import population, sampling
 from afp_utils.linear import models, solution
@@ -160,3 +164,16 @@ def test_runs_can_be_observed(d, make):
     x = white(points(9, d))
     seen = observe([run, run], Probe(x=x, target=x[:, 0], target_gradient=np.tile(np.eye(d)[0], (9, 1)), noise=0.1))
     assert seen.gram.shape == (2, 3, 9, 9)
+    for name, measure in MEASURES.items():
+        values = measure(seen, rank=1) if name == "consensus" else measure(seen)
+        assert values.shape == (2, 3), name
+        np.testing.assert_array_equal(values[0], values[1])
+        assert np.isfinite(values).any(), name
+
+
+def test_every_room_with_models_is_tried():
+    """A class with the four questions of a model is tried above, or made by one that is."""
+    rooms = {type(make().states[0]).__module__.split(".")[1] for _, make in RUNS.values()}
+    package = Path(afp_utils.__file__).parent
+    held = {file.parent.name for file in package.glob("*/*.py") if "def tangent(" in file.read_text()}
+    assert rooms == held - {"core"}

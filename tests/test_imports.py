@@ -1,4 +1,4 @@
-"""Who imports whom: the layers of pyproject.toml, and the engine, which is for the exercises."""
+"""Who imports whom: the layers of .importlinter, and the engine, which is for the exercises."""
 
 import subprocess
 import sys

@@ -18,8 +18,9 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
-from afp_utils.book import claims, screenshots
+from afp_utils.book import claims
 from tests.helpers import ENTRY
+from tools import screenshots
 
 ROOT = Path(__file__).parents[1]
 REDIRECT = 'http-equiv="Refresh"'

@@ -199,7 +199,9 @@ class Record:
     def trouble(self) -> str:
         """Why the claim cannot stand, in at most three lines: id, measured, expected. Empty if it can."""
         if self.holds == "failed":
-            return f"claim {self.claim.id} fails\nmeasured {shown(self.value)}\nexpected {self._expected}"
+            measured = shown(self.value, digits=8)  # more than a page shows: what fails may fail in the fourth
+            measured = measured if len(measured) < 400 else f"{measured[:400]} ... (shape {np.shape(self.value)})"
+            return f"claim {self.claim.id} fails\nmeasured {measured}\nexpected {self._expected}"
         return f"claim {self.claim.id}: {self.fault}" if self.fault else ""
 
     @property
@@ -361,13 +363,14 @@ def _numbers(value: Any) -> bool:
     return _leaves(plain(value)) == "number"
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, digits: int = 3) -> str:
     """The value as a reader sees it: three significant digits, lists within lists in brackets."""
     if isinstance(value, list | tuple):
-        return ", ".join(f"({shown(item)})" if isinstance(item, list | tuple) else shown(item) for item in value)
+        items = [(shown(item, digits), isinstance(item, list | tuple)) for item in value]
+        return ", ".join(f"({text})" if several else text for text, several in items)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def _times(distance: float) -> str:
@@ -419,7 +422,7 @@ def contents(chapter: str) -> Shown:
     """
     here = (claim for claim in registry().values() if claim.chapter == chapter)
     claims = {f"C{i}": claim for i, claim in enumerate(here, 1)}
-    _must(claims, f"chapter must have a file in the registry, got {chapter!r}")
+    _must(claims, f"chapter must have a file afp_utils/*/claims-{chapter}.toml, got {chapter!r}")
     rows = [
         (number, f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.attribution))
         for number, claim in claims.items()

@@ -150,6 +150,12 @@ def _faults(claim: Claim, entry: dict[str, Any], chapter: str, seen: Mapping[str
         yield f"claim {claim.id}: {record.fault}"
 
 
+def check(folder: Path = Path()) -> None:
+    """Raise `ClaimError` with a line for each fault of the claims stored in a folder of chapters."""
+    if wrong := faults(Path(folder)):
+        raise ClaimError("\n".join(wrong))
+
+
 # ---- what the papers assert ----
 
 

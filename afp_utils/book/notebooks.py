@@ -228,11 +228,11 @@ def refuse_magics(notebook: nbformat.NotebookNode, name: str) -> None:
     """Raise `ChapterError` for a cell that is not plain Python: magics leave no trace that the book could follow."""
     for cell in code_cells(notebook):
         if TransformerManager().transform_cell(cell.source).strip() != cell.source.strip():
-            raise ChapterError(f"{name}, cell {cell.id}: must be plain Python without magics, got:\n{cell.source}")
+            raise ChapterError(f"{place(name, cell)}: must be plain Python without magics, got:\n{cell.source}")
         try:
             ast.parse(cell.source)
         except SyntaxError as error:
-            raise ChapterError(f"{name}, cell {cell.id}, line {error.lineno}: {error.msg}") from None
+            raise ChapterError(f"{place(name, cell)}, line {error.lineno}: {error.msg}") from None
 
 
 WORDS = {"minutes", "hint", "worked", "objective", "points", "difficulty"}  # around an exercise
@@ -293,19 +293,25 @@ def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
     return digest(*parts)
 
 
+def place(name: str, cell: nbformat.NotebookNode) -> str:
+    """Where a cell is, in words for its author, whose draft knows no ids."""
+    first = next((line for line in cell.source.splitlines() if line.strip()), "")
+    return f"{name}, cell {cell.id} ({first[:60]})"
+
+
 def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
     """Show the stored values as the registry has the claims now. Raises `ChapterError` where one does not hold."""
     seen = set[str]()
     for cell, data in outputs(notebook, claims.CLAIM):
-        entry, place = data[claims.CLAIM], f"{name}, cell {cell.id}: "
+        entry, where = data[claims.CLAIM], place(name, cell)
         if entry["id"] in seen or entry["id"] not in claims.registry():
             raise ChapterError(
-                f"{place}claim {entry['id']} is {'checked twice' if entry['id'] in seen else 'not registered'}"
+                f"{where}: claim {entry['id']} is {'checked twice' if entry['id'] in seen else 'not registered'}"
             )
         seen.add(entry["id"])
         record = claims.recorded(entry)
         if record.trouble:
-            raise ChapterError(place + record.trouble)
+            raise ChapterError(f"{where}: {record.trouble}")
         data.clear()
         data.update(nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_()))))
 
@@ -317,7 +323,8 @@ def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: s
     """
     fill(notebook, name)
     refuse_magics(notebook, name)
-    if marks(old).get("inputs") != inputs(notebook, name):
+    ran = all(cell.execution_count for cell in code_cells(old))  # outputs may have been cleared
+    if marks(old).get("inputs") != inputs(notebook, name) or not ran:
         return False
     for cell, before in zip(code_cells(notebook), code_cells(old), strict=True):
         cell.outputs, cell.execution_count = before.outputs, before.execution_count
@@ -325,7 +332,7 @@ def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: s
             cell.metadata["afp"] = marks(before)
     notebook.metadata = old.metadata
     show_records(notebook, name)
-    quote(notebook)
+    quote(notebook, name)
     return True
 
 
@@ -353,14 +360,14 @@ def _quoting(source: str, texts: Mapping[str, str], place: str) -> str:
     return QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", source)
 
 
-def quote(notebook: nbformat.NotebookNode) -> None:
+def quote(notebook: nbformat.NotebookNode, name: str) -> None:
     """Put the stored numbers into the prose. Raises `ChapterError` where a quoted one was not stored or is misplaced."""
     texts = quotable(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = _quoting(cell.source, texts, f"cell {cell['id']}")
+            cell.source = _quoting(cell.source, texts, place(name, cell))
     if wrong := misquoted(notebook):
-        raise ChapterError(f"a quoted number must stand inside a line, got {wrong}")
+        raise ChapterError(f"{name}: a quoted number must stand inside a line, got {wrong}")
 
 
 def quoted(page: Path) -> str:

@@ -22,6 +22,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+# nbformat validates by jsonschema, which would compile the grammars of internet addresses, for 0.8 s.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
 import jupytext
 import nbformat
 import psutil
@@ -80,13 +83,13 @@ def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
             try:
                 client.execute_cell(cell, index)
             except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-                raise ChapterError(f"{name}, cell {cell.id}: {_reason(error, cell.source)}") from None
+                raise ChapterError(f"{notebooks.place(name, cell)}: {_reason(error, cell.source)}") from None
         seconds, megabytes = time.perf_counter() - start, peak[0] / 1e6
         calls = Path(folder, "calls").read_text(encoding="utf-8").splitlines()
     notebooks.note_calls(notebook, [json.loads(line) for line in calls])
     for cell in notebooks.code_cells(notebook):
         if any(output.get("name") == "stderr" for output in cell.outputs):
-            raise ChapterError(f"{name}, cell {cell.id}: must not write to stderr, got {cell.outputs}")
+            raise ChapterError(f"{notebooks.place(name, cell)}: must not write to stderr, got {cell.outputs}")
     return seconds, megabytes
 
 
@@ -114,7 +117,7 @@ def run(notebook: nbformat.NotebookNode, name: str, measured: bool = False) -> s
 
 
 def store(notebook: nbformat.NotebookNode, name: str) -> None:
-    notebooks.quote(notebook)
+    notebooks.quote(notebook, name)
     notebooks.write(notebook, path(name))
     if name == COVER[0]:
         COVER[2].write_bytes(notebooks.image(notebook, COVER[1]))
@@ -142,7 +145,7 @@ def updated(name: str, given: argparse.Namespace) -> str:
     if not ((given.changed or take) and old and notebooks.renewed(notebook, old, name)):
         return run(notebook, name, given.action == "measure")
     if nbformat.writes(notebook) == nbformat.writes(read(path(name))):
-        return ""
+        return f"{name:32} nothing to take" if take else ""
     store(notebook, name)
     return f"{name:32} no need to run"
 
@@ -156,14 +159,16 @@ def do_all(names: list[str], given: argparse.Namespace) -> None:
     chapters = [name for name in names if name != LEDGER]
     workers = 1 if given.action == "measure" else 2
     for group, wanted in ((chapters, given), ([LEDGER] if LEDGER in notebooks.names() else [], ledger)):
-        jobs = Parallel(workers, return_as="generator_unordered")(delayed(do)(name, wanted) for name in group)
+        jobs = Parallel(min(workers, len(group) or 1), return_as="generator_unordered")(
+            delayed(do)(name, wanted) for name in group
+        )
         faults = list[str]()
         for said, fault in tqdm(jobs, total=len(group), disable=None if group else True, leave=False):
             if said:
                 tqdm.write(said)
             faults += [fault] if fault else []
         if faults:
-            raise ChapterError("\n\n".join(faults))
+            raise ChapterError("\n\n".join(dict.fromkeys(faults)))
     for page in filter(Path.exists, PAGES):
         if (text := notebooks.quoted(page)) != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")
@@ -228,6 +233,10 @@ def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
                 f"in {notebooks.module_of(name)}, got:\n{cell.source}"
             )
     old = read(path(name)) if path(name).exists() else notebook
+    if not force and wording(old) != wording(notebook) == notebooks.marks(notebook).get("wording"):
+        raise ChapterError(
+            f"drafts/{name}.py has no words of its own, and {path(name).name} has new ones: draft {name} again"
+        )
     if not force and wording(old) not in (notebooks.marks(notebook).get("wording"), wording(notebook)):
         raise ChapterError(
             f"{path(name).name} has changes that drafts/{name}.py has not seen: save the draft under another name, "
@@ -256,6 +265,8 @@ def act(given: argparse.Namespace) -> None:
     if given.action == "carries":
         return carries(given.chapter)
     known = sorted(file.stem for file in DRAFTS.glob("*.py")) if given.action == "take" else notebooks.names()
+    if given.action == "take" and not known:
+        raise ChapterError("take needs a draft, such as drafts/NAME.py, found none (make one with: draft NAME)")
     if given.action in ("take", "draft") and not given.chapter:
         raise ChapterError(f"{given.action} needs the name of a CHAPTER, among {known}")
     chosen = given.chapter or known

@@ -103,7 +103,7 @@ Move = Callable[[float], object]
 
 def sgd(vector: Tensor, gradient: Tensor, decay: float, momentum: float = 0.0) -> Move:
     velocity: list[Tensor | None] = [torch.zeros_like(vector)]
-    plain = {"dampening": 0.0, "nesterov": False, "maximize": False}
+    plain: dict[str, Any] = {"dampening": 0.0, "nesterov": False, "maximize": False}
     moved = partial(sgd_step, [vector], [gradient], velocity, fused=True, weight_decay=decay, momentum=momentum)
     return lambda rate: moved(lr=rate, **plain)
 
@@ -111,7 +111,7 @@ def sgd(vector: Tensor, gradient: Tensor, decay: float, momentum: float = 0.0) -
 def adam(vector: Tensor, gradient: Tensor, decay: float) -> Move:
     """With its usual constants."""
     first, second, count = torch.zeros_like(vector), torch.zeros_like(vector), torch.tensor(0.0)
-    plain = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
+    plain: dict[str, Any] = {"beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "amsgrad": False, "maximize": False}
     moved = partial(adam_step, [vector], [gradient], [first], [second], [], [count], fused=True, weight_decay=decay)
     return lambda rate: moved(lr=rate, **plain)
 

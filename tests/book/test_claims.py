@@ -155,6 +155,13 @@ def test_a_sentence_that_does_not_hold_is_its_own_rival():
     assert Record(refuted, 2.0).holds == "failed"
 
 
+def test_a_failure_shows_the_digits_in_which_it_fails(toy):
+    with pytest.raises(ClaimError, match=r"measured 1.1000001\n"):
+        claims.check("toy-slope", 1.1000001, rival=2.0)
+    with pytest.raises(ClaimError, match=r"\.\.\. \(shape \(2000,\)\)\n"):
+        claims.check("toy-slope", [1.0] * 2000, rival=2.0)
+
+
 def test_a_value_that_the_refuted_sentence_allows_fails():
     refuted = claim(holds="no", reason="x", says=Expectation(near=1.1, within=0.05), rival="")
     assert Record(refuted, 1.0).holds == "no"
@@ -186,7 +193,7 @@ def test_contents_lists_the_claims_of_a_chapter(toy):
         for number, name in ((1, "toy-slope"), (2, "toy-sign"))
     ]
     assert repr(table) == "C1  The slope is <one>. [this book]\nC2  The slope is <one>. [this book]"
-    with pytest.raises(ClaimError, match="chapter must have a file in the registry, got 'nope'"):
+    with pytest.raises(ClaimError, match="chapter must have a file afp_utils/.*/claims-nope.toml, got 'nope'"):
         claims.contents("nope")
 
 
