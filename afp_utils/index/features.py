@@ -18,10 +18,10 @@ from scipy.special import factorial
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Rule, at_least, checked
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, SOME, Count, Rule, at_least, checked
 
-Eigenvalues = Annotated[Float[Array, " degree"], NONNEGATIVE]
-Link = Sequence[Annotated[Float[Array, "..."], FINITE]]
+Eigenvalues = Annotated[Float[Array, " degree"], SOME, NONNEGATIVE]
+Link = Annotated[Sequence[Annotated[Float[Array, "..."], FINITE]], SOME]
 """Of a target, one symmetric tensor for each degree r: r axes of length k."""
 ORTHONORMAL = Rule(
     "of orthonormal columns",
@@ -129,6 +129,9 @@ class IndexModel:
         return hermite_tensors(self._index(x), len(self.eigenvalues))
 
 
+# ---- what a solver asks for at every step: not checked, since what calls it is ----
+
+
 def value(features: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array]) -> Array:
     """f = sum_r sqrt(lambda_r) <B_r, H_r>, from the Hermite tensors H_r (n, p^r) at the points."""
     return sum(np.sqrt(scale) * h @ b for h, scale, b in zip(features, eigenvalues, coefficients))
@@ -183,6 +186,9 @@ def project(tensor: Array, overlap: Array) -> Array:
     return (contract(batch, overlap) @ overlap).reshape(len(overlap), -1) if tensor.ndim else batch[:, None]
 
 
+# ---- risk and flow ----
+
+
 @checked
 def excess_risk(link: Link, state: IndexModel) -> float:
     """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes.
@@ -202,6 +208,7 @@ def excess_risk(link: Link, state: IndexModel) -> float:
     return float(max(risk, 0.0))  # the first two terms cancel up to rounding once W holds W*
 
 
+@checked
 def flow_on_tensors(
     link: Link, tensors: Sequence[Array], eigenvalues: Array, directions: Array, times: Array, solver: dict[str, Any]
 ) -> tuple[Trajectory, ...]:

@@ -95,7 +95,8 @@ def agop(
     return outer_products(Machine(points, coefficients, kernel, factor), points, centred, own=True)
 
 
-def outer_products(machine: Machine, x: Array, centred: bool, *, own: bool) -> Array:
+@checked
+def outer_products(machine: Machine, x: Seen, centred: bool, *, own: bool) -> Float[Array, "d d"]:
     """The same over any points; `own` says that they are the machine's centres, in their order."""
     z, centres = machine._seen(x), machine._seen(machine.centres)
     columns = machine.coefficients.reshape(len(centres), -1)
