@@ -76,6 +76,12 @@ def _entries(p: int, degree: int) -> tuple[tuple[float, Array], ...]:
     return tuple((float(np.sqrt(factorial(m).prod() / factorial(degree))), m) for m in counts)
 
 
+def refuse_narrow(x: Array, rows: int) -> None:
+    """Refuse points of fewer coordinates than a model's directions have rows."""
+    if x.shape[1] < rows:
+        raise ValueError(f"x must have at least {rows} coordinates, got {x.shape[1]}")
+
+
 @checked
 @dataclass(frozen=True)
 class IndexModel:
@@ -121,8 +127,7 @@ class IndexModel:
         return slope(self._features(x), self.eigenvalues, self.coefficients, self.directions.shape[1])
 
     def _index(self, x: Array) -> Array:
-        if x.shape[1] < len(self.directions):
-            raise ValueError(f"x must have at least {len(self.directions)} coordinates, got {x.shape[1]}")
+        refuse_narrow(x, len(self.directions))
         return x[:, : len(self.directions)] @ self.directions
 
     def _features(self, x: Array) -> list[Array]:

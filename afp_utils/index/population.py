@@ -20,7 +20,7 @@ from scipy.special import comb
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
 from afp_utils.core.refuse import FINITE, Count, Finite, NonNegative, Rule, Times, checked, inside
-from afp_utils.index.features import Eigenvalues, IndexModel, Link, flow_on_tensors, project
+from afp_utils.index.features import Eigenvalues, IndexModel, Link, flow_on_tensors, project, refuse_narrow
 
 Coefficients = Annotated[Float[Array, " degree"], FINITE]
 Overlap = Annotated[float, Rule("strictly between -1 and 1", lambda rho: (rho > -1) & (rho < 1))]
@@ -193,7 +193,7 @@ def multi_index_fem(
     """Feature error measure of p directions: degree r holds comb(r + p - 1, r) features and the energy |C_r|^2."""
     *time, k, p = overlap.shape
     refuse_misfit(link, len(eigenvalues), k)
-    psi = overlap.reshape(-1, k, p)
+    psi = overlap.reshape(math.prod(time), k, p)
     inside = np.stack([np.sum(project(tensor, psi) ** 2, axis=1) for tensor in link], axis=1).reshape(*time, len(link))
     degree = np.arange(len(link))
     energy = sum(np.sum(tensor**2) for tensor in link)
@@ -215,17 +215,21 @@ class Directional:
     w: Float[Array, " k"]
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
-        return self.beta * x[:, : len(self.w)] @ self.w
+        return self.beta * self._along(x)
 
     def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return np.tile(self.beta * np.pad(self.w, (0, x.shape[1] - len(self.w))), (len(x), 1))
 
     def gram(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
-        z = x[:, : len(self.w)] @ self.w
+        z = self._along(x)
         return np.outer(z, z)
 
     def tangent(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
         return self.gram(x) + self.beta**2 * x @ x.T
+
+    def _along(self, x: Array) -> Array:
+        refuse_narrow(x, len(self.w))
+        return x[:, : len(self.w)] @ self.w
 
 
 @checked

@@ -21,8 +21,8 @@ from afp_utils.core.refuse import FINITE, SOME, Count, Finite, Rule, Share, chec
 
 CLEAR = 1e-4
 """A principal direction of at least this share of the largest keeps eight digits through the products of columns."""
-CONSTANT = 1e-12
-"""A component whose spread is at most this share of its size is constant up to rounding."""
+CONSTANT = 100
+"""A component whose spread is at most this many units of rounding of its size is constant."""
 
 Part = Annotated[float, Rule("in [0, 1)", lambda value: (value >= 0) & (value < 1))]
 Active = Callable[[Array], Array]
@@ -116,7 +116,7 @@ def correlations(scores: Annotated[Float[Array, "model n component"], FINITE]) -
     size = np.linalg.norm(columns, axis=0)
     columns = columns - columns.mean(axis=0)
     spread = np.linalg.norm(columns, axis=0)
-    if (constant := spread <= CONSTANT * size).any():
+    if (constant := spread <= CONSTANT * np.finfo(columns.dtype).eps * size).any():
         model, component = divmod(int(np.argmax(constant)), components)
         raise ValueError(f"scores must vary in each component, got a constant one, {component} of model {model}")
     columns /= spread
@@ -155,7 +155,7 @@ def above(threshold: Part) -> Active:
 def top(share: Part) -> Active:
     """Present where |z| / max |z| is among the largest `share` of all the entries of the model.
 
-    Each component is present at its own largest |z|, however small the share.
+    With any share but 0, each component is present at its own largest |z|.
     """
     return partial(_top, share=share)
 
@@ -198,8 +198,9 @@ def _above(scores: Array, threshold: float) -> Array:
 
 def _top(scores: Array, share: float) -> Array:
     relative = np.abs(scores) / np.abs(scores).max(axis=0)
+    least = np.quantile(relative, 1 - share)
     # where more components than the share allows tie at their largest, the quantile is that 1
-    return relative > min(np.quantile(relative, 1 - share), np.nextafter(1.0, 0.0))
+    return relative > (min(least, np.nextafter(1.0, 0.0)) if share > 0 else least)
 
 
 def _ratio(part: Any, whole: Any) -> float:

@@ -16,7 +16,7 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import exprel
 
-from afp_utils.core.models import Trajectory
+from afp_utils.core.models import Trajectory, refuse_dimension
 from afp_utils.core.refuse import FINITE, SOME, NonNegative, Times, checked
 from afp_utils.sphere.harmonics import Dimension, Natural
 
@@ -103,6 +103,7 @@ class KernelMachine:
 
     @checked
     def predict(self, x: Float[Array, "p d"]) -> Float[Array, " p"]:
+        refuse_dimension(x, self.points.shape[1])
         return self.kernel(x, self.points) @ self.coefficients
 
     @checked

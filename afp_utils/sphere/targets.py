@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
+from afp_utils.core.models import refuse_dimension
 from afp_utils.core.refuse import Count, Rule, checked
 from afp_utils.sphere.harmonics import Dimension, ridge_coefficients
 
@@ -34,6 +35,7 @@ class RidgeTeacher:
 
     @checked
     def __call__(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        refuse_dimension(x, self.directions.shape[1])
         return np.abs(x @ self.directions.T) ** self.power @ self.weights
 
 
