@@ -46,8 +46,8 @@ def refuse_dimension(x: Array, dimension: int) -> None:
 
     Raises `ValueError`.
     """
-    if x.shape[1] != dimension:
-        raise ValueError(f"x must have {dimension} coordinates, got {x.shape[1]}")
+    if (found := np.shape(x)[-1]) != dimension:
+        raise ValueError(f"x must have {dimension} coordinates, got {found}")
 
 
 @checked

@@ -27,7 +27,7 @@ Overlap = Annotated[float, Rule("strictly between -1 and 1", lambda rho: (rho > 
 COSINES = Rule("in [-1, 1]", inside(-1 - 1e-12, 1 + 1e-12).fits)  # rounding may leave the ends
 CONTRACTIONS = Rule(
     "of singular values up to 1",
-    lambda psi: bool(np.linalg.norm(psi, 2, axis=(-2, -1)).max(initial=0.0) <= 1 + 1e-12) if psi.size else True,
+    lambda psi: bool(np.linalg.norm(psi, 2, axis=(-2, -1)).max(initial=0.0) <= 1 + 1e-12),
 )
 Overlaps = Annotated[Float[Array, "k p"], FINITE, CONTRACTIONS]
 
@@ -193,7 +193,7 @@ def multi_index_fem(
     """Feature error measure of p directions: degree r holds comb(r + p - 1, r) features and the energy |C_r|^2."""
     *time, k, p = overlap.shape
     refuse_misfit(link, len(eigenvalues), k)
-    psi = overlap.reshape(math.prod(time), k, p)
+    psi = overlap.reshape(-1, k, p)
     inside = np.stack([np.sum(project(tensor, psi) ** 2, axis=1) for tensor in link], axis=1).reshape(*time, len(link))
     degree = np.arange(len(link))
     energy = sum(np.sum(tensor**2) for tensor in link)

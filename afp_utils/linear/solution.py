@@ -227,7 +227,9 @@ class _Start:
             self._set(problem, u, w)
             sizes = np.array([self.big_p, self.big_q, abs(self.x_star), self.slip])
             rates = [abs(self.pull), self.k_p, self.k_q, self.kappa]
-            largest = np.max(np.nan_to_num([*sizes, *(sizes * self.gamma / self.eta), *rates], nan=np.inf))
+            largest = np.max(
+                np.nan_to_num([*sizes, *(sizes * self.gamma / self.eta), *rates], nan=np.inf, posinf=np.inf)
+            )
         if largest > LARGE:
             rule = f"lengths squared, slopes and rates of at most {LARGE:g}"
             raise ValueError(f"problem, u and w must have {rule}, got {largest:.3g}")

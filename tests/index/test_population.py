@@ -463,7 +463,6 @@ def test_feature_error_measures_take_overlaps_that_round_beyond_one():
     np.testing.assert_allclose(population.directional_fem(1.0, one, 0.1), 0.1, rtol=1e-12)
     assert np.isfinite(population.single_index_fem(LINK, EIGENVALUES, [one, -one], 0.1)).all()
     assert population.multi_index_fem(pair(), np.ones(3), one * np.eye(2)[None], 0.1).shape == (1,)
-    assert population.multi_index_fem(pair(), np.ones(3), np.zeros((0, 2, 2)), 0.1).shape == (0,)
 
 
 def test_a_direction_needs_its_coordinates():

@@ -402,9 +402,8 @@ def test_the_range_of_sizes_is_solved(size, cross):
 @pytest.mark.parametrize("size", [1e76, 1e80, 1e200])
 def test_sizes_whose_products_overflow_are_refused(size):
     given = solution.Problem(1, 1, 1, 1, 1, 2)
-    for call in (lambda: solution.limit(given, size * U, W * size), lambda: solution.limit(given, size**2 * U, W)):
-        with pytest.raises(ValueError, match=r"problem, u and w must have lengths .* at most 1e\+150, got"):
-            call()
+    with pytest.raises(ValueError, match=r"problem, u and w must have lengths .* at most 1e\+150, got (inf|.*e\+1..)"):
+        solution.limit(given, size * U, size * W)
     with pytest.raises(ValueError, match="problem, u and w must have lengths"):
         solution.time_to_slope(given, size * U, size * W, 0.0)
 
