@@ -199,7 +199,12 @@ def test_refining_lowers_the_norm_and_finds_a_direction_outside_the_dictionary()
 def test_each_round_of_refining_looks_nearer_to_the_atoms(monkeypatch):
     x, y, fit = solved(40, 3)
     seen, k = [], len(fit.atoms)
-    monkeypatch.setattr(sparse, "_column_generation", lambda x, y, directions, *_: seen.append(directions) or fit)
+
+    def unchanged(x, y, directions, *_):
+        seen.append(directions)
+        return fit
+
+    monkeypatch.setattr(sparse, "_column_generation", unchanged)
     sparse.refine(fit, x, y, rng=np.random.default_rng(0), rounds=5)
     distance = [np.linalg.norm(at[k : 11 * k] - np.repeat(fit.atoms, 10, axis=0), axis=1).mean() for at in seen]
     np.testing.assert_allclose(np.divide(distance[1:], distance[:-1]), 0.7, atol=0.1)
