@@ -225,14 +225,12 @@ class _Start:
     def __init__(self, problem: Problem, u: Array, w: Array) -> None:
         with np.errstate(all="ignore"):  # what overflows is too large, and refused
             self._set(problem, u, w)
-            sizes = np.array([self.big_p, self.big_q, abs(self.x_star), self.slip])
-            rates = [abs(self.pull), self.k_p, self.k_q, self.kappa]
-            largest = np.max(
-                np.nan_to_num([*sizes, *(sizes * self.gamma / self.eta), *rates], nan=np.inf, posinf=np.inf)
-            )
-        if largest > LARGE:
-            rule = f"lengths squared, slopes and rates of at most {LARGE:g}"
-            raise ValueError(f"problem, u and w must have {rule}, got {largest:.3g}")
+        sizes = [self.big_p, self.big_q, abs(self.x_star), self.slip]
+        rates = [abs(self.pull), self.k_p, self.k_q, self.kappa]
+        for size in (*sizes, *(self.gamma / self.eta * size for size in sizes), *rates):
+            if not size <= LARGE:
+                rule = f"lengths squared, slopes and rates of at most {LARGE:g}"
+                raise ValueError(f"problem, u and w must have {rule}, got {size:.3g}")
 
     def _set(self, problem: Problem, u: Array, w: Array) -> None:
         root_u, root_w, self.gamma = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w), problem.gamma

@@ -412,3 +412,6 @@ def test_a_problem_whose_answer_overflows_is_refused():
     given = solution.Problem(1e-140, 1, 1, 1, 1e20, 1e41)
     with pytest.raises(ValueError, match="problem, u and w must"):
         solution.limit(given, U, W)
+    tiny = solution.Problem(1, 1, 1, 1, -1, 2)
+    with pytest.raises(ValueError, match="problem, u and w must be of sizes whose quotients are finite"):
+        solution.limit(tiny, 1e-140 * U, 1e-140 * W)
