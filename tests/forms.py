@@ -4,11 +4,13 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 
-FORMS = ["int", "float32", "int64", "list"]
+FORMS = ["int", "float32", "int64", "list", "0-d"]
 
 
 def in_form(value, form):
     """Arguments that hold whole numbers alone, with integers and other scalars in place of floats, or lists of arrays."""
+    if form == "0-d" and type(value) in (int, float):
+        return np.array(value)
     if isinstance(value, tuple):
         return tuple(in_form(one, form) for one in value)
     if isinstance(value, np.ndarray) and value.dtype.kind in "if":

@@ -118,6 +118,10 @@ class TestModel:
         shapes = [answer(x).shape for answer in (state.predict, state.gradient, state.gram, state.tangent)]
         assert shapes == [(5,), (5, d), (5, 5), (5, 5)]
 
+    def test_points_of_too_few_coordinates_are_refused(self, d, make, index):
+        with pytest.raises((ValueError, TypeError, RuntimeError), match="^[^\n]*(coordinates|shape)[^\n]*$"):
+            make().states[index].predict(points(5, 1))
+
     def test_gradient_is_the_slope_of_the_prediction(self, d, make, index):
         state, x, step = make().states[index], points(6, d), 1e-5
         for axis in np.eye(d):

@@ -12,6 +12,7 @@ overwritten: what differs from what this tool wrote is refused by name, unless -
 """
 
 import argparse
+import difflib
 import json
 import os
 import sys
@@ -256,7 +257,10 @@ def carries(functions: list[str]) -> None:
     known = sorted(set().union(*book.calls.values()))
     for function in functions:
         if function not in known:
-            raise ChapterError(f"FUNCTION must be one that a claim rests on, among {known}, got {function!r}")
+            near = difflib.get_close_matches(function, known, cutoff=0.4)
+            raise ChapterError(
+                f"FUNCTION must be one that a claim rests on, such as {near or known[:3]}, got {function!r}"
+            )
         for name in book.carried(function):
             print(f"{function}: {name} ({book.claims[name].chapter}): {book.claims[name].statement}")
 

@@ -1,7 +1,8 @@
 """Which public functions of the package each cell of a chapter calls, recorded in the kernel while the chapter runs.
 
 The runner starts a kernel with `import afp_utils.book.tracing` as its first line, before the package: `checked`, the decorator
-of every public function and class, is replaced by one that also notes the call. After each cell the names go as one
+of public functions and classes, is replaced by one that also notes the call. What is not checked, such as what a solver
+asks for at every step, is not noted: the function that calls it is. After each cell the names go as one
 line of JSON to the file that the environment variable AFP_TRACE names.
 """
 
@@ -31,11 +32,8 @@ def noted(function: Any, name: str) -> Any:
 def traced(thing: Any) -> Any:
     """`checked`, with a note of each call; of a class, each time that one is made."""
     name = f"{thing.__module__.removeprefix('afp_utils.')}.{thing.__qualname__}"
-    checked = check(thing)
-    if not isinstance(checked, type):
-        return noted(checked, name)
-    checked.__init__ = noted(checked.__init__, name)  # type: ignore[misc]
-    return checked
+    checked = check(thing)  # which decorates the __init__ of a class, by this function
+    return checked if isinstance(thing, type) else noted(checked, name.removesuffix(".__init__"))
 
 
 def report(result: Any) -> None:

@@ -7,9 +7,12 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.integrate import solve_ivp
 
+from afp_utils.core.refuse import Times, checked
 
+
+@checked
 def flow_at(
-    velocity: Callable[[float, Array], Array], start: Float[Array, " k"], times: Float[Array, " time"], **solver: Any
+    velocity: Callable[[float, Array], Array], start: Float[Array, " k"], times: Times, **solver: Any
 ) -> Float[Array, "time k"]:
     """The flow that stands at `start` at time 0, at the given times: one row each. The settings are SciPy's.
 
@@ -17,7 +20,7 @@ def flow_at(
     the last time.
 
     >>> import numpy as np
-    >>> path = flow_at(lambda time, y: -y, np.array([1.0, 2.0]), np.array([0.0, np.log(2)]), rtol=1e-8)
+    >>> path = flow_at(lambda time, y: -y, [1.0, 2.0], [0.0, np.log(2)], rtol=1e-8)
     >>> path.round(3).tolist()
     [[1.0, 2.0], [0.5, 1.0]]
     """

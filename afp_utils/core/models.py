@@ -41,6 +41,15 @@ class Model(Protocol):
         ...
 
 
+def refuse_dimension(x: Array, dimension: int) -> None:
+    """Refuse points that have another number of coordinates than a model.
+
+    Raises `ValueError`.
+    """
+    if (found := np.shape(x)[-1]) != dimension:
+        raise ValueError(f"x must have {dimension} coordinates, got {found}")
+
+
 @checked
 @dataclass(frozen=True)
 class Trajectory:

@@ -18,10 +18,10 @@ from scipy.special import factorial
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Rule, at_least, checked
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, SOME, Count, Rule, at_least, checked
 
-Eigenvalues = Annotated[Float[Array, " degree"], NONNEGATIVE]
-Link = Sequence[Annotated[Float[Array, "..."], FINITE]]
+Eigenvalues = Annotated[Float[Array, " degree"], SOME, NONNEGATIVE]
+Link = Annotated[Sequence[Annotated[Float[Array, "..."], FINITE]], SOME]
 """Of a target, one symmetric tensor for each degree r: r axes of length k."""
 ORTHONORMAL = Rule(
     "of orthonormal columns",
@@ -76,6 +76,12 @@ def _entries(p: int, degree: int) -> tuple[tuple[float, Array], ...]:
     return tuple((float(np.sqrt(factorial(m).prod() / factorial(degree))), m) for m in counts)
 
 
+def refuse_narrow(x: Array, rows: int) -> None:
+    """Refuse points of fewer coordinates than a model's directions have rows."""
+    if x.shape[1] < rows:
+        raise ValueError(f"x must have at least {rows} coordinates, got {x.shape[1]}")
+
+
 @checked
 @dataclass(frozen=True)
 class IndexModel:
@@ -121,12 +127,14 @@ class IndexModel:
         return slope(self._features(x), self.eigenvalues, self.coefficients, self.directions.shape[1])
 
     def _index(self, x: Array) -> Array:
-        if x.shape[1] < len(self.directions):
-            raise ValueError(f"x must have at least {len(self.directions)} coordinates, got {x.shape[1]}")
+        refuse_narrow(x, len(self.directions))
         return x[:, : len(self.directions)] @ self.directions
 
     def _features(self, x: Array) -> list[Array]:
         return hermite_tensors(self._index(x), len(self.eigenvalues))
+
+
+# ---- what a solver asks for at every step: not checked, since what calls it is ----
 
 
 def value(features: Sequence[Array], eigenvalues: Array, coefficients: Sequence[Array]) -> Array:
@@ -183,6 +191,9 @@ def project(tensor: Array, overlap: Array) -> Array:
     return (contract(batch, overlap) @ overlap).reshape(len(overlap), -1) if tensor.ndim else batch[:, None]
 
 
+# ---- risk and flow ----
+
+
 @checked
 def excess_risk(link: Link, state: IndexModel) -> float:
     """Population risk sum_r |G_r|^2 - |C_r|^2 + |C_r - sqrt(lambda_r) B_r|^2 of a model, W* being the first k axes.
@@ -202,6 +213,7 @@ def excess_risk(link: Link, state: IndexModel) -> float:
     return float(max(risk, 0.0))  # the first two terms cancel up to rounding once W holds W*
 
 
+@checked
 def flow_on_tensors(
     link: Link, tensors: Sequence[Array], eigenvalues: Array, directions: Array, times: Array, solver: dict[str, Any]
 ) -> tuple[Trajectory, ...]:

@@ -19,16 +19,17 @@ from scipy.special import comb
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import FINITE, Count, Finite, NonNegative, Rule, Times, checked
-from afp_utils.index.features import Eigenvalues, IndexModel, Link, flow_on_tensors, project
+from afp_utils.core.refuse import FINITE, Count, Finite, NonNegative, Rule, Times, checked, inside
+from afp_utils.index.features import Eigenvalues, IndexModel, Link, flow_on_tensors, project, refuse_narrow
 
 Coefficients = Annotated[Float[Array, " degree"], FINITE]
 Overlap = Annotated[float, Rule("strictly between -1 and 1", lambda rho: (rho > -1) & (rho < 1))]
-Overlaps = Annotated[
-    Float[Array, "k p"],
-    FINITE,
-    Rule("of singular values up to 1", lambda psi: bool(np.linalg.norm(psi, 2) <= 1 + 1e-12)),
-]
+COSINES = Rule("in [-1, 1]", inside(-1 - 1e-12, 1 + 1e-12).fits)  # rounding may leave the ends
+CONTRACTIONS = Rule(
+    "of singular values up to 1",
+    lambda psi: bool(np.linalg.norm(psi, 2, axis=(-2, -1)).max(initial=0.0) <= 1 + 1e-12),
+)
+Overlaps = Annotated[Float[Array, "k p"], FINITE, CONTRACTIONS]
 
 SOLVER: dict[str, Any] = {"method": "LSODA", "rtol": 1e-10}
 """Looser tolerances show up as false increases of the feature error measure; LSODA because late times are stiff."""
@@ -137,7 +138,7 @@ def multi_index(link: Link, eigenvalues: Eigenvalues, overlap: Overlaps, times: 
     [1.0, 0.0]
     """
     refuse_misfit(link, len(eigenvalues), len(overlap))
-    tensors = [embed(tensor, sum(overlap.shape))[None] for tensor in link]
+    tensors = [_embed(tensor, sum(overlap.shape))[None] for tensor in link]
     return flow_on_tensors(link, tensors, eigenvalues, _directions(overlap)[None], times, SOLVER | {"atol": 1e-13})[0]
 
 
@@ -148,7 +149,7 @@ def _directions(overlap: Array) -> Array:
     return np.concatenate([overlap, left * np.sqrt(np.maximum(sines, 0)) @ left.T])
 
 
-def embed(tensor: Array, size: int) -> Array:
+def _embed(tensor: Array, size: int) -> Array:
     """The tensor in a larger space: zeros beyond its own axes."""
     return np.pad(tensor, [(0, size - length) for length in tensor.shape]) if tensor.ndim else tensor
 
@@ -166,7 +167,10 @@ def refuse_misfit(link: Link, degrees: int, k: int) -> None:
 
 @checked
 def single_index_fem(
-    link: Coefficients, eigenvalues: Eigenvalues, overlap: Float[Array, "*time"], noise: NonNegative
+    link: Coefficients,
+    eigenvalues: Eigenvalues,
+    overlap: Annotated[Float[Array, "*time"], COSINES],
+    noise: NonNegative,
 ) -> Float[Array, "*time"]:
     """Feature error measure of one direction: min over cuts of sum_r g_r^2 - sum_kept g_r^2 rho^(2r) + noise * kept.
 
@@ -181,7 +185,10 @@ def single_index_fem(
 
 @checked
 def multi_index_fem(
-    link: Link, eigenvalues: Eigenvalues, overlap: Float[Array, "*time k p"], noise: NonNegative
+    link: Link,
+    eigenvalues: Eigenvalues,
+    overlap: Annotated[Float[Array, "*time k p"], FINITE, CONTRACTIONS],
+    noise: NonNegative,
 ) -> Float[Array, "*time"]:
     """Feature error measure of p directions: degree r holds comb(r + p - 1, r) features and the energy |C_r|^2."""
     *time, k, p = overlap.shape
@@ -208,17 +215,21 @@ class Directional:
     w: Float[Array, " k"]
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
-        return self.beta * x[:, : len(self.w)] @ self.w
+        return self.beta * self._along(x)
 
     def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:
         return np.tile(self.beta * np.pad(self.w, (0, x.shape[1] - len(self.w))), (len(x), 1))
 
     def gram(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
-        z = x[:, : len(self.w)] @ self.w
+        z = self._along(x)
         return np.outer(z, z)
 
     def tangent(self, x: Float[Array, "n d"]) -> Float[Array, "n n"]:
         return self.gram(x) + self.beta**2 * x @ x.T
+
+    def _along(self, x: Array) -> Array:
+        refuse_narrow(x, len(self.w))
+        return x[:, : len(self.w)] @ self.w
 
 
 @checked
@@ -248,7 +259,9 @@ def directional(slope: Finite, w: Annotated[Float[Array, " 2"], FINITE], times: 
 
 
 @checked
-def directional_fem(slope: Finite, overlap: Float[Array, "*time"], noise: NonNegative) -> Float[Array, "*time"]:
+def directional_fem(
+    slope: Finite, overlap: Annotated[Float[Array, "*time"], COSINES], noise: NonNegative
+) -> Float[Array, "*time"]:
     """Feature error measure of the one feature <w, x> / |w|: V^2 (1 - rho^2) + noise, or V^2 while that is smaller."""
     return np.asarray(np.minimum(slope**2 * (1 - overlap**2) + noise, slope**2))
 

@@ -16,7 +16,7 @@ from numpy import ndarray as Array
 
 from afp_utils.core.flow import flow_at
 from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Times, checked
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, Count, Times, checked, inside, require
 from afp_utils.index.features import (
     ORTHONORMAL,
     Eigenvalues,
@@ -76,13 +76,16 @@ def hermite_data(
 
 
 @checked
-def random_directions(runs: Count, dimension: Count, width: Count, rng: np.random.Generator) -> Float[Array, "run d p"]:
+def random_directions(runs: Count, dimension: Count, width: int, rng: np.random.Generator) -> Float[Array, "run d p"]:
     """Directions drawn uniformly: orthonormal columns, invariant under rotation.
+
+    Raises `ValueError` for a width outside 1 to the dimension.
 
     >>> w = random_directions(runs=2, dimension=5, width=3, rng=np.random.default_rng(0))
     >>> bool(np.allclose(w[0].T @ w[0], np.eye(3)))
     True
     """
+    require(inside(1, dimension), width=width)
     return orthonormal(rng.standard_normal((runs, dimension, width)))
 
 

@@ -9,6 +9,7 @@ reading of Jiang et al. (2024), whose abstract announces closed forms too; the f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate, pairwise
 from math import comb, exp, floor
 from typing import Annotated
 
@@ -69,7 +70,8 @@ def split_capacity(
 ) -> tuple[int, ...]:
     """How many features of each type a model of given capacity learns: shares by probability, rounded, cut at the pools.
 
-    All shares but the last are rounded half up, the last type gets the rest; what a pool cannot hold is lost.
+    The sums of the shares of the first types are rounded half up, so that all shares together are the capacity; what a
+    pool cannot hold is lost.
 
     Raises `ValueError` unless the probabilities sum to 1 and there is one for each pool.
     """
@@ -77,8 +79,8 @@ def split_capacity(
     if len(pools) != len(probabilities):
         raise ValueError(f"pools must be one per probability ({len(probabilities)}), got {len(pools)}")
     # 0.7 * 45 is a little less than 31.5 in floating point
-    shares = [floor(share * capacity + 0.5 + 1e-9) for share in probabilities[:-1]]
-    return tuple(min(share, pool) for share, pool in zip([*shares, max(capacity - sum(shares), 0)], pools))
+    ends = [min(floor(share * capacity + 0.5 + 1e-9), capacity) for share in accumulate(probabilities[:-1])]
+    return tuple(min(end - start, pool) for (start, end), pool in zip(pairwise([0, *ends, capacity]), pools))
 
 
 @checked

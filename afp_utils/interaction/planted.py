@@ -111,7 +111,8 @@ class PlantedClasses:
             row[first + 2 * rng.choice(pool // 2, each, replace=False) + label] = True
         return carried + self.noise * rng.normal(size=carried.shape), y, carried
 
-    def hit_rates(self, n: int) -> tuple[float, float]:
+    @checked
+    def hit_rates(self, n: Annotated[int, at_least(0)]) -> tuple[float, float]:
         """Chance that a dominant (rare) point shares a feature with a training set of n points, in mean field.
 
         u = 1 - q^k, q = (1 - (p/2) k / (t/2))^n the chance that a feature is absent from the set: the features of a

@@ -8,6 +8,7 @@ presence from absolute scores.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -16,10 +17,12 @@ from numpy import ndarray as Array
 from scipy.linalg import eigh, qr, svd
 from scipy.optimize import linear_sum_assignment
 
-from afp_utils.core.refuse import FINITE, Count, Finite, Rule, Share, checked
+from afp_utils.core.refuse import FINITE, SOME, Count, Finite, Rule, Share, checked
 
 CLEAR = 1e-4
 """A principal direction of at least this share of the largest keeps eight digits through the products of columns."""
+CONSTANT = 100
+"""A component whose spread is at most this many units of rounding of its size is constant."""
 
 Part = Annotated[float, Rule("in [0, 1)", lambda value: (value >= 0) & (value < 1))]
 Active = Callable[[Array], Array]
@@ -80,7 +83,7 @@ def interaction_tensor(
 
 @checked
 def principal_scores(
-    activations: Annotated[Float[Array, "n width"], FINITE], components: Count
+    activations: Annotated[Float[Array, "n width"], SOME, FINITE], components: Count
 ) -> Float[Array, "n component"]:
     """Scores of the leading principal components, U S of the centred activations, largest variance first.
 
@@ -103,12 +106,20 @@ def principal_scores(
 
 
 @checked
-def correlations(scores: Float[Array, "model n component"]) -> Float[Array, "all all"]:
-    """Absolute correlation over the points between all components of all models, model by model."""
+def correlations(scores: Annotated[Float[Array, "model n component"], FINITE]) -> Float[Array, "all all"]:
+    """Absolute correlation over the points between all components of all models, model by model.
+
+    Raises `ValueError` for a component that is constant up to rounding: it correlates with nothing.
+    """
     models, n, components = scores.shape
     columns = scores.transpose(1, 0, 2).reshape(n, models * components)
+    size = np.linalg.norm(columns, axis=0)
     columns = columns - columns.mean(axis=0)
-    columns /= np.linalg.norm(columns, axis=0)
+    spread = np.linalg.norm(columns, axis=0)
+    if (constant := spread <= CONSTANT * np.finfo(columns.dtype).eps * size).any():
+        model, component = divmod(int(np.argmax(constant)), components)
+        raise ValueError(f"scores must vary in each component, got a constant one, {component} of model {model}")
+    columns /= spread
     return np.abs(columns.T @ columns)
 
 
@@ -137,18 +148,16 @@ def above(threshold: Part) -> Active:
 
     Absolute, because the sign of a principal component is arbitrary.
     """
-    return lambda scores: np.abs(scores) > threshold * np.abs(scores).max(axis=0)
+    return partial(_above, threshold=threshold)
 
 
 @checked
 def top(share: Part) -> Active:
-    """Present where |z| / max |z| is among the largest `share` of all the entries of the model."""
+    """Present where |z| / max |z| is among the largest `share` of all the entries of the model.
 
-    def rule(scores: Array) -> Array:
-        relative = np.abs(scores) / np.abs(scores).max(axis=0)
-        return relative > np.quantile(relative, 1 - share)
-
-    return rule
+    With any share but 0, each component is present at its own largest |z|.
+    """
+    return partial(_top, share=share)
 
 
 @checked
@@ -181,6 +190,17 @@ def score(found: Bool[Array, "model n estimated"], truth: Bool[Array, "model n p
     entries = np.sum(found[:, :, rows[good]] & truth[:, :, columns[good]])
     precision, recall = _ratio(entries, found.sum()), _ratio(entries, truth.sum())
     return Score(precision, recall, _ratio(2 * precision * recall, precision + recall))
+
+
+def _above(scores: Array, threshold: float) -> Array:
+    return np.abs(scores) > threshold * np.abs(scores).max(axis=0)
+
+
+def _top(scores: Array, share: float) -> Array:
+    relative = np.abs(scores) / np.abs(scores).max(axis=0)
+    least = np.quantile(relative, 1 - share)
+    # where more components than the share allows tie at their largest, the quantile is that 1
+    return relative > (min(least, np.nextafter(1.0, 0.0)) if share > 0 else least)
 
 
 def _ratio(part: Any, whole: Any) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import SOME, checked, inside, require
+from afp_utils.core.refuse import SOME, Count, checked, inside, require
 
 Answers = Annotated[Int[Array, "model n"], SOME]
 Labels = Annotated[Int[Array, " n"], SOME]
@@ -28,7 +28,7 @@ def error(predictions: Answers, labels: Labels) -> float:
 
 
 @checked
-def votes(predictions: Answers, classes: int) -> Int[Array, "n class"]:
+def votes(predictions: Answers, classes: Count) -> Int[Array, "n class"]:
     """How many models answer each class at each point.
 
     Raises `ValueError` for an answer outside 0 to classes - 1.
@@ -84,7 +84,7 @@ class Calibration:
 
 
 @checked
-def calibration(predictions: Answers, labels: Labels, classes: int) -> Calibration:
+def calibration(predictions: Answers, labels: Labels, classes: Count) -> Calibration:
     """Class-aggregated calibration, binned by the exact number of votes: no choice of bins.
 
     Raises `ValueError` for a label or an answer outside 0 to classes - 1.
@@ -97,14 +97,14 @@ def calibration(predictions: Answers, labels: Labels, classes: int) -> Calibrati
 
 
 @checked
-def calibration_error(predictions: Answers, labels: Labels, classes: int) -> float:
+def calibration_error(predictions: Answers, labels: Labels, classes: Count) -> float:
     """Class-aggregated calibration error, CACE = sum_s |rho(s) - s| nu(s)."""
     bins = calibration(predictions, labels, classes)
     return float(np.sum(np.abs(bins.accuracy - bins.share) * bins.weight))
 
 
 @checked
-def signed_gap(predictions: Answers, labels: Labels, classes: int) -> float:
+def signed_gap(predictions: Answers, labels: Labels, classes: Count) -> float:
     """Disagreement with self minus error, read off the calibration alone: sum_s s (rho(s) - s) nu(s).
 
     Exact in every sample, because Dis = 1 - E sum_y h_y^2 and Err = 1 - E h_Y. As sum_s (rho - s) nu = 0, s may be

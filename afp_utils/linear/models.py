@@ -8,7 +8,7 @@ from jaxtyping import Float
 from numpy import ndarray as Array
 
 from afp_utils.core.flow import flow_at
-from afp_utils.core.models import Trajectory
+from afp_utils.core.models import Trajectory, refuse_dimension
 from afp_utils.core.refuse import FINITE, Positive, Times, checked
 from afp_utils.linear.solution import Clock, Layer, Problem, exact
 
@@ -32,6 +32,7 @@ class LinearNet:
         return self.gamma * self.u @ self.w
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        refuse_dimension(x, self.w.shape[1])
         return x @ self.theta
 
     def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -20,6 +20,8 @@ ROUNDING = 4 * np.finfo(float).eps
 """Vectors whose sine is below this are parallel; moments may be inconsistent by this much, relatively."""
 NOTHING = 1e-300
 """A squared length below this is zero: its inverse would overflow."""
+LARGE = 1e150
+"""Squared lengths, slopes and rates up to this can be multiplied with each other."""
 
 Layer = Annotated[Float[Array, " m"], FINITE]
 Clock = Annotated[Float[Array, " time"], at_least(0), INCREASING]
@@ -102,29 +104,29 @@ def exact(problem: Problem, u: Layer, w: Layer, times: Clock) -> Solution:
     k_p, k_q = 2 gamma^2 A (P, Q), beta = gamma eta C, kappa^2 = beta^2 + k_p k_q, k_+- = kappa +- beta.
 
     Times may include 0 and infinity. Relative error about 1e-15 for weights (as vectors) and tangent kernel; for slope and
-    alignment a few 1e-14, and more where they pass zero. Squared lengths must stay between 1e-300 and 1e300.
+    alignment a few 1e-14, and more where they pass zero. Squared lengths below 1e-300 count as zero.
+
+    Raises `ValueError` if a squared length, slope or rate exceeds 1e150, or quotients of them overflow.
 
     >>> path = exact(Problem(1, 1, 1, 1, 1, 2), [1, 0], [0, 1], [0, 1, math.inf])
     >>> path.slope.round(4).tolist(), path.risk.round(4).tolist()
     ([0.0, 0.9066, 1.0], [1.0, 0.5044, 0.5])
     """
     start = _Start(problem, u, w)
-    gain, z, left = _angle(start, times)
-    with np.errstate(divide="ignore", invalid="ignore"):  # z ends at 0 or infinity if only one part is there
+    # z ends at 0 or infinity if only one part is there; what else overflows is refused below
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        gain, z, left = _angle(start, times)
         grown = np.where(start.big_p > 0, start.big_p * z, 0.0)
         faded = np.where(start.big_q > 0, start.big_q / z, 0.0)
-    x, rest = _product(start, gain, z, left, grown, faded)
-    u_at, w_at = _weights(start, gain, z)
-    scale = start.gamma / start.eta
-    return Solution(
-        time=times,
-        u=u_at,
-        w=w_at,
-        slope=scale * x,
-        alignment=np.asarray(alignment(x, np.full_like(x, start.slip))),
-        tangent=2 * start.gamma**2 * (grown + faded),
-        risk=problem.least_risk + problem.second_moment / 2 * (scale * rest) ** 2,
-    )
+        x, rest = _product(start, gain, z, left, grown, faded)
+        u_at, w_at = _weights(start, gain, z)
+        scale = start.gamma / start.eta
+        tangent = 2 * start.gamma * start.gamma * (grown + faded)
+        risk = problem.least_risk + problem.second_moment / 2 * (scale * rest) ** 2
+    if not all(np.isfinite(part).all() for part in (u_at, w_at, x, tangent, risk)):
+        raise ValueError("problem, u and w must be of sizes whose quotients are finite, got an overflow")
+    turned = np.asarray(alignment(x, np.full_like(x, start.slip)))
+    return Solution(time=times, u=u_at, w=w_at, slope=scale * x, alignment=turned, tangent=tangent, risk=risk)
 
 
 @checked
@@ -146,7 +148,7 @@ def time_to_slope(problem: Problem, u: Layer, w: Layer, slope: float) -> float:
 
     exp(2 kappa t) = 1 + 2 kappa (z - 1) / [(k_p + k_-) (z_inf - z)], z being that of the slope. This book.
 
-    Raises `ValueError` for a slope that is not on the way.
+    Raises `ValueError` for a slope that is not on the way, and as `exact` does.
     """
     start = _Start(problem, u, w)
     grows = start.big_p if start.x_star > 0 else start.big_q  # without it the end is the saddle
@@ -221,13 +223,23 @@ class _Start:
     """A start in the coordinates that train independently, with the constants of the Riccati equation."""
 
     def __init__(self, problem: Problem, u: Array, w: Array) -> None:
+        with np.errstate(all="ignore"):  # what overflows is too large, and refused
+            self._set(problem, u, w)
+        sizes = [self.big_p, self.big_q, abs(self.x_star), self.slip]
+        rates = [abs(self.pull), self.k_p, self.k_q, self.kappa]
+        for size in (*sizes, *(self.gamma / self.eta * size for size in sizes), *rates):
+            if not size <= LARGE:
+                rule = f"lengths squared, slopes and rates of at most {LARGE:g}"
+                raise ValueError(f"problem, u and w must have {rule}, got {size:.3g}")
+
+    def _set(self, problem: Problem, u: Array, w: Array) -> None:
         root_u, root_w, self.gamma = math.sqrt(problem.eta_u), math.sqrt(problem.eta_w), problem.gamma
         self.eta, self.ratio, strength = root_u * root_w, root_u / root_w, problem.gamma * problem.second_moment
         p, q = parts(problem, u, w)
         self.big_p, self.big_q = (float(half @ half) * bool(half @ half > NOTHING) for half in (p, q))
         self.u, self.w, self.p, self.q = u, w, p * bool(self.big_p) / root_w, q * bool(self.big_q) / root_w
         product = float(u @ w)
-        self.x, self.x_star = self.eta * product, self.eta * problem.cross_moment / strength
+        self.x, self.x_star = self.eta * product, self.eta * float(np.divide(problem.cross_moment, strength))
         self.pull = self.eta * (problem.cross_moment - strength * product)
         self.slip = self.eta * math.sqrt(_area(u, w))
         self.k_q, self.k_p = 2 * strength * self.big_q, 2 * strength * self.big_p
@@ -241,7 +253,7 @@ class _Start:
     @property
     def last(self) -> float:
         """The last z."""
-        return (self.k_q + self.plus) / (self.k_p + self.minus)
+        return float(np.divide(self.k_q + self.plus, self.k_p + self.minus))
 
 
 def _area(u: Array, w: Array) -> float:
@@ -251,24 +263,23 @@ def _area(u: Array, w: Array) -> float:
         return 0.0
     across = w - u * (float(u @ w) / square)
     sine = math.sqrt(float(across @ across))
-    return square * sine**2 if sine > ROUNDING * math.sqrt(float(w @ w)) else 0.0
+    return square * (sine * sine) if sine > ROUNDING * math.sqrt(float(w @ w)) else 0.0
 
 
 def _angle(start: _Start, times: Array) -> tuple[Array, Array, Array]:
     """z - 1 and z at each time, each without cancellation, and l over the denominator of z (0 without a rate)."""
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # without P the denominator ends at 0
-        if start.kappa > 0:
-            clock = -2 * start.gamma * start.kappa * times
-            left, done = np.exp(clock), -np.expm1(clock)
-            top = start.k_q * done + start.plus + start.minus * left
-            bottom = start.k_p * done + start.minus + start.plus * left
-            return 2 * start.pull * (done / bottom), top / bottom, left / bottom
-        # zero target, and at most one of P and Q is not zero: algebraic
-        if start.k_p > 0:
-            pace = start.gamma * start.k_p * times
-            return -1 / (1 + 1 / pace), 1 / (1 + pace), np.zeros_like(times)
-        gain = start.gamma * start.k_q * times if start.k_q > 0 else np.zeros_like(times)
-        return gain, 1 + gain, np.zeros_like(times)
+    if start.kappa > 0:
+        clock = -2 * start.gamma * start.kappa * times
+        left, done = np.exp(clock), -np.expm1(clock)
+        top = start.k_q * done + start.plus + start.minus * left
+        bottom = start.k_p * done + start.minus + start.plus * left
+        return 2 * start.pull * (done / bottom), top / bottom, left / bottom
+    # zero target, and at most one of P and Q is not zero: algebraic
+    if start.k_p > 0:
+        pace = start.gamma * start.k_p * times
+        return -1 / (1 + 1 / pace), 1 / (1 + pace), np.zeros_like(times)
+    gain = start.gamma * start.k_q * times if start.k_q > 0 else np.zeros_like(times)
+    return gain, 1 + gain, np.zeros_like(times)
 
 
 def _product(start: _Start, gain: Array, z: Array, left: Array, grown: Array, faded: Array) -> tuple[Array, Array]:
@@ -284,11 +295,9 @@ def _product(start: _Start, gain: Array, z: Array, left: Array, grown: Array, fa
 
 def _weights(start: _Start, gain: Array, z: Array) -> tuple[Array, Array]:
     """u and w at each z: by cosh and sinh of the angle while it is small, by growing and fading parts later."""
-    near = np.abs(gain) < 0.5
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        root = np.sqrt(z)
-        parts = [(1 + gain / 2) / root, gain / 2 / root]
-        fade = np.where(near | (start.big_q == 0), 0.0, 1 / root)
+    near, root = np.abs(gain) < 0.5, np.sqrt(z)
+    parts = [(1 + gain / 2) / root, gain / 2 / root]
+    fade = np.where(near | (start.big_q == 0), 0.0, 1 / root)
     grow = np.where(near | (start.big_p == 0), 0.0, root)
     coefficients = np.stack([*(np.where(near, part, 0.0) for part in parts), grow, fade], axis=1)
     u = coefficients @ np.stack([start.u, start.ratio * start.w, start.p, start.q])

@@ -12,17 +12,16 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
-from afp_utils.core.refuse import FINITE, Positive, Rule, checked
+from afp_utils.core.refuse import FINITE, SOME, Positive, Rule, checked
 
 ROWS = 256
 """Rows of a block: with some thousand columns it stays in the cache of one core."""
 ROUNDING = 8
 """Squared distances up to this many units of rounding, relative to the larger squared norm of the pair, are rounding."""
 
-HELD = Rule("of at least one point", lambda points: len(points) > 0)
 Points = Annotated[Float[Array, "n d"], FINITE]
-SomePoints = Annotated[Points, HELD]
-Centres = Annotated[Float[Array, "m d"], FINITE, HELD]
+SomePoints = Annotated[Points, SOME]
+Centres = Annotated[Float[Array, "m d"], FINITE, SOME]
 Values = Annotated[Float[Array, "n *output"], FINITE]
 """One column for each output; with a single output there may be one axis."""
 

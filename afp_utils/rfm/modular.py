@@ -39,13 +39,25 @@ class Operation:
         return hankel_residual(block) if self.reflected else circulant_residual(block)
 
 
+def _sum(a: Array, b: Array, p: int) -> Array:
+    return (a + b) % p
+
+
+def _difference(a: Array, b: Array, p: int) -> Array:
+    return (a - b) % p
+
+
+def _product(a: Array, b: Array, p: int) -> Array:
+    return (a * b) % p
+
+
 def _quotient(a: Array, b: Array, p: int) -> Array:
     return (a * np.array([pow(int(number), -1, p) for number in b], dtype=int)) % p
 
 
-ADD = Operation(lambda a, b, p: (a + b) % p, reflected=False, multiplicative=False)
-SUBTRACT = Operation(lambda a, b, p: (a - b) % p, reflected=True, multiplicative=False)
-MULTIPLY = Operation(lambda a, b, p: (a * b) % p, reflected=False, multiplicative=True)
+ADD = Operation(_sum, reflected=False, multiplicative=False)
+SUBTRACT = Operation(_difference, reflected=True, multiplicative=False)
+MULTIPLY = Operation(_product, reflected=False, multiplicative=True)
 DIVIDE = Operation(_quotient, reflected=True, multiplicative=True)
 """a / b modulo p. The second number is never 0."""
 

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 
+from afp_utils.core.models import refuse_dimension
 from afp_utils.core.refuse import FINITE, checked
 from afp_utils.rfm.kernels import Distances, Kernel, SomePoints, Values, kernel_matrix
 from afp_utils.rfm.metrics import Matrix, metric_factor
@@ -70,6 +71,7 @@ class Machine:
 
     def _seen(self, x: Array) -> Array:
         """Points as the metric sees them, around the mean of the centres."""
+        refuse_dimension(x, self.centres.shape[1])
         origin = self.centres.mean(axis=0, dtype=np.float64)  # whose rounding would move all points
         return ((x - origin) @ self.factor).astype(self.coefficients.dtype)
 
@@ -95,7 +97,8 @@ def agop(
     return outer_products(Machine(points, coefficients, kernel, factor), points, centred, own=True)
 
 
-def outer_products(machine: Machine, x: Array, centred: bool, *, own: bool) -> Array:
+@checked
+def outer_products(machine: Machine, x: Seen, centred: bool, *, own: bool) -> Float[Array, "d d"]:
     """The same over any points; `own` says that they are the machine's centres, in their order."""
     z, centres = machine._seen(x), machine._seen(machine.centres)
     columns = machine.coefficients.reshape(len(centres), -1)

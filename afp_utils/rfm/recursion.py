@@ -9,8 +9,8 @@ from numpy import ndarray as Array
 from tqdm import tqdm
 
 from afp_utils.core.models import Model, Trajectory
-from afp_utils.core.refuse import FINITE, NonNegative, Positive, at_least, checked, require
-from afp_utils.rfm.kernels import HELD, Centres, Kernel, SomePoints, Values
+from afp_utils.core.refuse import FINITE, SOME, NonNegative, Positive, at_least, checked, require
+from afp_utils.rfm.kernels import Centres, Kernel, SomePoints, Values
 from afp_utils.rfm.metrics import feature_power, metric_factor, unit_max
 from afp_utils.rfm.predictor import Machine, outer_products
 from afp_utils.rfm.solve import solve, solve_nystrom
@@ -58,7 +58,7 @@ def fit(
     """
     if validation is not None:
         require(FINITE, validation_x=validation[0], validation_y=validation[1])
-        require(HELD, validation=validation[0])
+        require(SOME, validation=validation[0])
     exact = centres is None
     work = np.float32 if exact and kernel.single_is_safe and x.dtype == np.float32 else np.float64
     x, y = x.astype(work, copy=False), y.astype(work, copy=False)

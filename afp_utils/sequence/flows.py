@@ -16,7 +16,7 @@ from numpy import ndarray as Array
 from scipy.optimize.elementwise import find_root
 from scipy.special import expit
 
-from afp_utils.core.models import Trajectory
+from afp_utils.core.models import Trajectory, refuse_dimension
 from afp_utils.core.refuse import FINITE, NONNEGATIVE, POSITIVE, Count, Positive, Rule, Times, at_least, checked
 
 Values = Annotated[Float[Array, " d"], FINITE]
@@ -58,6 +58,7 @@ class Diagonal:
         return self.eigenvalues + by_a**2 + by_b**2
 
     def predict(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        refuse_dimension(x, len(self.a))
         return x @ self.theta
 
     def gradient(self, x: Float[Array, "n d"]) -> Float[Array, "n d"]:

@@ -12,6 +12,7 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
+from scipy.special import gammaln
 
 from afp_utils.core.refuse import POSITIVE, NonNegative, Rule, at_least, checked, require
 
@@ -59,10 +60,10 @@ def ridge_coefficients(power: NonNegative, dimension: Dimension, degree: Natural
     k^(-power - d/2).
     """
     first, moment = int(odd), power + odd
-    gammas = math.lgamma((moment + 1) / 2) + math.lgamma(dimension / 2) - math.lgamma(0.5)
+    gammas = gammaln((moment + 1) / 2) + gammaln(dimension / 2) - gammaln(0.5)
     found = np.zeros(max(degree, 1) + 1)
     # in logarithms: the gamma functions of high dimensions overflow, their quotient does not
-    found[first] = math.exp(gammas - math.lgamma((moment + dimension) / 2))
+    found[first] = math.exp(gammas - gammaln((moment + dimension) / 2))
     for k in range(first, degree - 1, 2):
         found[k + 2] = found[k] * (power - k) / (power + dimension + k)
     return found[: degree + 1]

@@ -1,4 +1,4 @@
-"""Lazy and sparse regression on the unit sphere: points, arc-cosine kernels, their interpolants, predicted exponents.
+"""Lazy and sparse regression on the unit sphere: points, arc-cosine kernels, their interpolants.
 
 The network is one hidden layer of ReLU neurons without bias. Trained lazily it is regression with one of two kernels,
 here written out; with few active directions it is the interpolant of `sparse`.
@@ -16,12 +16,9 @@ from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 from scipy.special import exprel
 
-from afp_utils.core.models import Trajectory
-from afp_utils.core.refuse import FINITE, POSITIVE, SOME, NonNegative, Times, checked
-from afp_utils.sphere.harmonics import Dimension, Natural, Smoothness
-
-SATURATION = {"random features": (2, 6), "tangent": (2, 2), "sparse": (1, 3)}
-"""How often the dimension of the sphere enters the exponent of a very smooth target, and what kernel or neuron adds."""
+from afp_utils.core.models import Trajectory, refuse_dimension
+from afp_utils.core.refuse import FINITE, SOME, NonNegative, Times, checked
+from afp_utils.sphere.harmonics import Dimension, Natural
 
 Points = Annotated[Float[Array, "n d"], SOME, FINITE]
 Values = Annotated[Float[Array, " n"], FINITE]
@@ -63,9 +60,14 @@ class KernelMachine:
 
     points: Float[Array, "n d"]
     coefficients: Float[Array, " n"]
-    kernel: ClassVar["staticmethod[[Array, Array], Array]"]
     slopes: ClassVar["staticmethod[[Array], tuple[Array, Array]]"]
     """Parts of the gradient of K(x, z) in x, along z and along |z| x / |x|, at the angle phi between x and z."""
+
+    @staticmethod
+    def kernel(x: Array, z: Array) -> Array:
+        raise TypeError(
+            "kernel must be that of RandomFeatureMachine or TangentMachine, got none: KernelMachine has no own"
+        )
 
     @classmethod
     @checked
@@ -101,6 +103,7 @@ class KernelMachine:
 
     @checked
     def predict(self, x: Float[Array, "p d"]) -> Float[Array, " p"]:
+        refuse_dimension(x, self.points.shape[1])
         return self.kernel(x, self.points) @ self.coefficients
 
     @checked
@@ -149,46 +152,6 @@ class TangentMachine(KernelMachine):
         sine, cosine = np.sin(phi), np.cos(phi)
         cosecant = np.divide(1.0, sine, out=np.zeros_like(sine), where=sine > 1e-12)
         return (2 * (np.pi - phi) + cosine * cosecant) / np.pi, (sine - cosine**2 * cosecant) / np.pi
-
-
-@checked
-def predicted_exponent(regime: str, dimension: Dimension, smoothness: Smoothness) -> float:
-    """beta in mean squared error ~ n^(-beta) for a target of smoothness nu on the unit sphere of R^d, without noise:
-
-        random features   min(2 nu, 2 (d-1) + 6) / (d-1)
-        tangent           min(2 nu, 2 (d-1) + 2) / (d-1)
-        sparse            min(2 nu, (d-1) + 3) / (d-1)
-
-    (recalled from petrini2022learning, derived again in this book). `math.inf` is a smoothness: the saturated value.
-
-    >>> [predicted_exponent(regime, 3, 3.5) for regime in SATURATION]
-    [3.5, 3.0, 2.5]
-
-    Raises `ValueError` for another regime.
-    """
-    if regime not in SATURATION:
-        raise ValueError(f"regime must be one of {list(SATURATION)}, got {regime!r}")
-    surface, (times, extra) = dimension - 1, SATURATION[regime]
-    return min(2 * smoothness, times * surface + extra) / surface
-
-
-@checked
-def fitted_exponent(
-    sizes: Annotated[Float[Array, " size"], POSITIVE], errors: Annotated[Float[Array, "run size"], POSITIVE]
-) -> tuple[float, float]:
-    """beta of error ~ n^(-beta), fitted on logarithms in each run: mean over runs, and its standard error.
-
-    Runs, not points, are the independent unit: the points of a run share their data. So there is no error from one run.
-
-    >>> np.round(fitted_exponent([1, 10, 100], [[5, 0.5, 0.05], [8, 0.08, 0.0008]]), 3)
-    array([1.5, 0.5])
-
-    Raises `ValueError` for fewer than two sizes or two runs.
-    """
-    if min(errors.shape) < 2:
-        raise ValueError(f"errors must have at least 2 runs and 2 sizes, got shape {errors.shape}")
-    slopes = -np.polyfit(np.log(sizes), np.log(errors).T, 1)[0]
-    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(errors)))
 
 
 def _lengths_and_angles(x: Array, z: Array) -> tuple[Array, Array]:

@@ -23,6 +23,7 @@ from scipy.optimize import linprog
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lars_path
 
+from afp_utils.core.models import refuse_dimension
 from afp_utils.core.refuse import POSITIVE, Count, at_least, checked, require
 from afp_utils.sphere.harmonics import Natural
 from afp_utils.sphere.kernels import Points, Values
@@ -66,6 +67,7 @@ class SparseInterpolant:
 
     @checked
     def predict(self, x: Float[Array, "p d"]) -> Float[Array, " p"]:
+        refuse_dimension(x, len(self.linear))
         return np.abs(x @ self.atoms.T) @ self.weights + x @ self.linear
 
     @checked

@@ -12,10 +12,10 @@ from typing import Annotated
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
-from scipy.special import gammaln
 
+from afp_utils.core.models import refuse_dimension
 from afp_utils.core.refuse import Count, Rule, checked
-from afp_utils.sphere.harmonics import Dimension
+from afp_utils.sphere.harmonics import Dimension, ridge_coefficients
 
 STRIPE = (-0.3, 1.18549)
 """Edges of the stripe, between which a standard normal falls with probability one half."""
@@ -35,6 +35,7 @@ class RidgeTeacher:
 
     @checked
     def __call__(self, x: Float[Array, "n d"]) -> Float[Array, " n"]:
+        refuse_dimension(x, self.directions.shape[1])
         return np.abs(x @ self.directions.T) ** self.power @ self.weights
 
 
@@ -53,9 +54,7 @@ def ridge_teacher(
     power = smoothness - 0.5
     directions = rng.normal(size=(size, dimension))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    # E|t|^(2 power); in logarithms, since gamma functions of high dimensions overflow
-    gammas = gammaln(power + 0.5) + gammaln(dimension / 2) - gammaln(0.5)
-    moment = math.exp(gammas - gammaln(power + dimension / 2))
+    moment = ridge_coefficients(2 * power, dimension, 0)[0]  # E|t|^(2 power)
     return RidgeTeacher(directions, rng.normal(size=size) / math.sqrt(size * moment), power)
 
 

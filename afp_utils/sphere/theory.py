@@ -1,20 +1,23 @@
-"""Learning curves on the sphere from spectra alone: spectra of both kernels, the argument of two tails, finite samples.
+"""Learning curves on the sphere from spectra alone: both kernels, two tails, finite samples, exponents.
 
 A spectrum lists eigenvalues by degree k, each counted N_k times (`harmonics.multiplicity`).
 """
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from jaxtyping import Float
 from numpy import ndarray as Array
 from scipy.optimize import brentq
-from scipy.special import comb
 
-from afp_utils.core.refuse import NONNEGATIVE, Count, checked, inside, require
-from afp_utils.sphere.harmonics import Coefficients, Dimension, Natural, ridge_coefficients
+from afp_utils.core.refuse import FINITE, NONNEGATIVE, POSITIVE, Count, checked, inside, require
+from afp_utils.sphere.harmonics import Coefficients, Dimension, Natural, Smoothness, multiplicity, ridge_coefficients
 
+SATURATION: dict[str, tuple[int, int]] = {"random features": (2, 6), "tangent": (2, 2), "sparse": (1, 3)}
+"""How often the dimension of the sphere enters the exponent of a very smooth target, and what kernel or neuron adds."""
+
+Regime = Literal["random features", "tangent", "sparse"]
 Spectrum = Annotated[Float[Array, " degrees"], NONNEGATIVE]
 
 
@@ -53,12 +56,13 @@ def tangent_spectrum(dimension: Dimension, degree: Count) -> Coefficients:
 @checked
 def multiplicities(dimension: Dimension, degree: Natural) -> Coefficients:
     """N_0..N_degree of `harmonics.multiplicity`, as floating-point numbers."""
-    k = np.arange(1, degree + 1)
-    return np.append(1.0, (2 * k + dimension - 2) / k * comb(k + dimension - 3, dimension - 2))
+    return np.array([multiplicity(k, dimension) for k in range(degree + 1)], dtype=float)
 
 
 @checked
-def two_tails(shape: Coefficients, target: Spectrum, dimension: Dimension, cutoff: int) -> tuple[float, float]:
+def two_tails(
+    shape: Annotated[Coefficients, FINITE], target: Spectrum, dimension: Dimension, cutoff: int
+) -> tuple[float, float]:
     """What an interpolant misses and what it invents, if it knows its target up to the degree `cutoff` and no further.
 
     It is a filter applied to points, with the coefficients `shape` of the filter; the target has the variances `target`.
@@ -66,9 +70,11 @@ def two_tails(shape: Coefficients, target: Spectrum, dimension: Dimension, cutof
     they need to reproduce the target below: W n = sum_{k<=cutoff} N_k target_k / shape_k^2 with n the number of functions
     there, over the degrees where both are not zero. (Recalled from petrini2022learning; a heuristic, not a bound.)
 
-    Raises `ValueError` for a cutoff outside 1..degrees - 2.
+    Raises `ValueError` for a cutoff outside 1..degrees - 2, or a shape of zeros up to it.
     """
     require(inside(1, len(target) - 2), cutoff=cutoff)
+    if not shape[: cutoff + 1].any():
+        raise ValueError(f"shape must have a coefficient that is not 0 up to the cutoff, got none of {cutoff + 1}")
     counts = multiplicities(dimension, len(target) - 1)
     low, seen = slice(0, cutoff + 1), (shape != 0) & (target > 0)
     asked = np.divide(target, shape**2, out=np.zeros(len(target)), where=seen)
@@ -103,3 +109,39 @@ def kernel_error(eigenvalues: Spectrum, target: Spectrum, dimension: Dimension, 
     level = brentq(lambda log_level: float(np.sum(counts * learned(log_level))) - n, top - 200, top, xtol=1e-12)
     share = learned(level)
     return float(np.sum(counts * (1 - share) ** 2 * target) / (1 - np.sum(counts * share**2) / n))
+
+
+@checked
+def predicted_exponent(regime: Regime, dimension: Dimension, smoothness: Smoothness) -> float:
+    """beta in mean squared error ~ n^(-beta) for a target of smoothness nu on the unit sphere of R^d, without noise:
+
+        random features   min(2 nu, 2 (d-1) + 6) / (d-1)
+        tangent           min(2 nu, 2 (d-1) + 2) / (d-1)
+        sparse            min(2 nu, (d-1) + 3) / (d-1)
+
+    (recalled from petrini2022learning, derived again in this book). `math.inf` is a smoothness: the saturated value.
+
+    >>> [predicted_exponent(regime, 3, 3.5) for regime in SATURATION]
+    [3.5, 3.0, 2.5]
+    """
+    surface, (times, extra) = dimension - 1, SATURATION[regime]
+    return min(2 * smoothness, times * surface + extra) / surface
+
+
+@checked
+def fitted_exponent(
+    sizes: Annotated[Float[Array, " size"], POSITIVE], errors: Annotated[Float[Array, "run size"], POSITIVE]
+) -> tuple[float, float]:
+    """beta of error ~ n^(-beta), fitted on logarithms in each run: mean over runs, and its standard error.
+
+    Runs, not points, are the independent unit: the points of a run share their data. So there is no error from one run.
+
+    >>> np.round(fitted_exponent([1, 10, 100], [[5, 0.5, 0.05], [8, 0.08, 0.0008]]), 3)
+    array([1.5, 0.5])
+
+    Raises `ValueError` for fewer than two sizes or two runs.
+    """
+    if min(errors.shape) < 2:
+        raise ValueError(f"errors must have at least 2 runs and 2 sizes, got shape {errors.shape}")
+    slopes = -np.polyfit(np.log(sizes), np.log(errors).T, 1)[0]
+    return float(slopes.mean()), float(slopes.std(ddof=1) / math.sqrt(len(errors)))

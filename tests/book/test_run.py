@@ -323,9 +323,19 @@ def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
     result = book.tool("carries", "core.models.grey")
     assert result.returncode != 0
     assert (
-        "FUNCTION must be one that a claim rests on, among ['core.models.white'], got 'core.models.grey'"
+        "FUNCTION must be one that a claim rests on, such as ['core.models.white'], got 'core.models.grey'"
         in result.stderr
     )
+
+
+def test_a_class_is_recorded_once_and_a_flow_too() -> None:
+    code = (
+        "import afp_utils.book.tracing as tracing; from afp_utils.core.flow import flow_at; "
+        "from afp_utils.sequence.rates import PowerLaw; tracing.called.clear(); PowerLaw(1, 2, 1.5); "
+        "flow_at(lambda time, y: -y, [1], [0, 1]); print(sorted(tracing.called))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "['core.flow.flow_at', 'sequence.rates.PowerLaw']\n", found.stderr
 
 
 def test_a_cell_rests_on_the_cells_its_names_come_from() -> None:

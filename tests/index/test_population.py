@@ -445,3 +445,28 @@ def test_other_refusals():
         population.directional(np.nan, np.ones(2), np.array([0.0]))
     with pytest.raises(ValueError, match=r"link\[2\] must have shape"):
         population.multi_index_fem(pair()[:2] + [np.zeros(2)], np.ones(3), 0.1 * np.eye(2), 0.1)
+
+
+@pytest.mark.parametrize("wrong", [1.1, -1.5, np.nan])
+def test_feature_error_measures_refuse_what_is_no_overlap(wrong):
+    several = np.array([0.5, 1.0, wrong])
+    with pytest.raises(ValueError, match=r"overlap must be in \[-1, 1\], got .* at index 2"):
+        population.single_index_fem(LINK, EIGENVALUES, several, 0.1)
+    with pytest.raises(ValueError, match=r"overlap must be in \[-1, 1\]"):
+        population.directional_fem(1.0, wrong, 0.1)
+    with pytest.raises(ValueError, match="overlap must be (of singular values up to 1|finite)"):
+        population.multi_index_fem(pair(), np.ones(3), several[:, None, None] * np.eye(2), 0.1)
+
+
+def test_feature_error_measures_take_overlaps_that_round_beyond_one():
+    one = 1 + 1e-15
+    np.testing.assert_allclose(population.directional_fem(1.0, one, 0.1), 0.1, rtol=1e-12)
+    assert np.isfinite(population.single_index_fem(LINK, EIGENVALUES, [one, -one], 0.1)).all()
+    assert population.multi_index_fem(pair(), np.ones(3), one * np.eye(2)[None], 0.1).shape == (1,)
+
+
+def test_a_direction_needs_its_coordinates():
+    (state,) = population.directional(1.0, np.ones(2), np.array([0.0])).states
+    for question in (state.predict, state.gram, state.tangent):
+        with pytest.raises(ValueError, match="x must have at least 2 coordinates, got 1"):
+            question(np.ones((3, 1)))

@@ -265,6 +265,12 @@ def test_refusals():
         sampling.sample_flow(x, y * np.nan, EIGENVALUES, w, times)
     with pytest.raises(ValueError, match="eigenvalues must be non-negative"):
         sampling.sample_flow(x, y, -EIGENVALUES, w, times)
+    with pytest.raises(ValueError, match="eigenvalues must be not empty"):
+        sampling.sample_flow(x, y, np.zeros(0), w, times)
+    with pytest.raises(ValueError, match="link must be not empty"):
+        sampling.hermite_data([], 4, np.ones(1), rng)
+    with pytest.raises(ValueError, match=r"width must be in \[1, 2\], got 3"):
+        sampling.random_directions(1, 2, 3, rng)
     with pytest.raises(TypeError):
         sampling.sample_flow(x, y[:-1], EIGENVALUES, w, times)
 

@@ -76,6 +76,17 @@ def test_capacity_is_split_by_probability_and_cut_at_the_pools():
     assert world.split_capacity(5, [0.5, 0.5], [20, 60]) == (3, 2)
     assert world.split_capacity(16, [0.5, 0.5], [10, 60]) == (8, 8)
     assert world.split_capacity(45, [0.7, 0.3], [50, 60]) == (32, 13)  # 31.5, which floating point puts below
+    assert world.split_capacity(3, [0.5, 0.5, 0.0], [5, 5, 5]) == (2, 1, 0)
+    assert world.split_capacity(1, [0.5, 0.25, 0.25], [5, 5, 5]) == (1, 0, 0)
+
+
+@given(st.integers(0, 200), st.lists(st.integers(0, 50), min_size=1, max_size=8).filter(any))
+def test_a_capacity_is_split_without_loss_into_rounded_shares(capacity, weights):
+    probabilities = np.array(weights) / sum(weights)
+    split = world.split_capacity(capacity, probabilities, [capacity + 1] * len(weights))
+    assert sum(split) == capacity
+    assert np.abs(split - capacity * probabilities).max() <= 1 + 1e-6
+    assert not any(np.array(split)[probabilities == 0])
 
 
 COUNTS = st.integers(2, 40).flatmap(

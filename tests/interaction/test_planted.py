@@ -100,6 +100,8 @@ def test_bad_input_is_refused():
         LAW.draw(0, rng)
     with pytest.raises(ValueError, match=r"y must be in \[0, 1\], got 2 at index 1"):
         LAW.points(np.array([0, 2]), rng)
+    with pytest.raises(ValueError, match="n must be at least 0, got -1"):
+        LAW.hit_rates(-1)
     with pytest.raises(ValueError, match="models must be at least 1"):
         planted_owners(0, 1, 3, 2, rng)
     with pytest.raises(ValueError, match=r"dominant \+ rare must be at least 1"):

@@ -1,5 +1,7 @@
 """The interaction tensor: small cases by hand, a plain double loop, invariances, and planted truth."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -208,6 +210,20 @@ def test_an_overlap_of_one_half_is_a_match_and_less_is_none():
         assert score(part, truth).precision == precision
 
 
+def test_a_small_share_keeps_the_largest_of_each_component():
+    scores = np.random.default_rng(0).normal(size=(50, 4))
+    largest = np.abs(scores) == np.abs(scores).max(axis=0)
+    np.testing.assert_array_equal(top(0.005)(scores), largest)  # one of 200 entries, and four of them are 1
+    np.testing.assert_array_equal(top(0.02)(scores), largest)
+    assert top(0.03)(scores).sum() == 6
+
+
+def test_rules_can_be_sent_to_another_process():
+    scores = np.random.default_rng(0).normal(size=(20, 3))
+    for rule in (above(0.3), top(0.2)):
+        np.testing.assert_array_equal(pickle.loads(pickle.dumps(rule))(scores), rule(scores))
+
+
 def test_extreme_shares_and_a_single_model():
     scores = np.array([[4.0, -1.0], [-3.0, 0.2], [1.0, 0.9]])
     assert not top(0.0)(scores).any()
@@ -259,5 +275,15 @@ def test_bad_input_is_refused():
         score(truth, truth, overlap=-0.1)
     with pytest.raises(TypeError):
         score(truth, truth[:, :5])
+    with pytest.raises(ValueError, match="activations must be not empty"):
+        tensor.principal_scores(np.zeros((0, 3)), 1)
+    scores = np.random.default_rng(0).normal(size=(2, 30, 3))
+    scores[1, :, 2] = 0.1  # whose mean is 0.1 up to rounding
+    with pytest.raises(ValueError, match="scores must vary in each component, got a constant one, 2 of model 1"):
+        tensor.correlations(scores)
+    with pytest.raises(ValueError, match="scores must vary"):
+        tensor.correlations(0 * scores)
+    with pytest.raises(ValueError, match="scores must be finite"):
+        tensor.correlations(scores * np.nan)
     with pytest.raises(ValueError, match="correlation must be finite"):
         greedy_clusters(np.full((2, 2), np.nan), 0.5)

@@ -66,6 +66,9 @@ def test_bad_input_is_refused():
         votes_of.votes(ANSWERS, 2)
     with pytest.raises(ValueError, match=r"labels must be in \[0, 2\], got -1 at index 0"):
         votes_of.calibration(ANSWERS, TRUTH - 1, 3)
+    for count in (votes_of.votes, lambda answers, classes: votes_of.calibration(answers, TRUTH, classes)):
+        with pytest.raises(ValueError, match="classes must be at least 1, got 0"):
+            count(ANSWERS, 0)
     with pytest.raises(ValueError, match="predictions must be not empty"):
         votes_of.disagreement_with_self(ANSWERS[:, :0])
     with pytest.raises(TypeError):

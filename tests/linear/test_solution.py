@@ -389,3 +389,29 @@ def test_inputs_are_not_changed():
     solution.exact(CANONICAL, u, w, times)
     for kept, now in ((U, u), (W, w), (TIMES, times)):
         np.testing.assert_array_equal(kept, now)
+
+
+@pytest.mark.parametrize("cross", [-1.0, 0.0, 1.0])
+@pytest.mark.parametrize("size", [1e-70, 1.0, 1e74])
+def test_the_range_of_sizes_is_solved(size, cross):
+    given, times = solution.Problem(1, 1, 1, 1, cross, 2), np.array([0.0, 1e-160, 1.0, math.inf])
+    path = solution.exact(given, size * U, size * W, times)
+    assert all(np.isfinite(part).all() for part in vars(path).values() if part is not path.time)
+
+
+@pytest.mark.parametrize("size", [1e76, 1e80, 1e200])
+def test_sizes_whose_products_overflow_are_refused(size):
+    given = solution.Problem(1, 1, 1, 1, 1, 2)
+    with pytest.raises(ValueError, match=r"problem, u and w must have lengths .* at most 1e\+150, got (inf|.*e\+1..)"):
+        solution.limit(given, size * U, size * W)
+    with pytest.raises(ValueError, match="problem, u and w must have lengths"):
+        solution.time_to_slope(given, size * U, size * W, 0.0)
+
+
+def test_a_problem_whose_answer_overflows_is_refused():
+    given = solution.Problem(1e-140, 1, 1, 1, 1e20, 1e41)
+    with pytest.raises(ValueError, match="problem, u and w must"):
+        solution.limit(given, U, W)
+    tiny = solution.Problem(1, 1, 1, 1, -1, 2)
+    with pytest.raises(ValueError, match="problem, u and w must be of sizes whose quotients are finite"):
+        solution.limit(tiny, 1e-140 * U, 1e-140 * W)

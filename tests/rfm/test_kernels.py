@@ -204,7 +204,7 @@ def test_solver_refuses():
     x, y = points(5, 2), np.ones(5)
     with pytest.raises(ValueError, match="ridge must be non-negative and finite, got -1.0"):
         solve(KERNELS[0], x, y, -1.0)
-    with pytest.raises(ValueError, match="points must be of at least one point"):
+    with pytest.raises(ValueError, match="points must be not empty"):
         solve(KERNELS[0], x[:0], y[:0], 1.0)
     with pytest.raises(ValueError, match=r"y must be finite, got nan at index 0"):
         solve(KERNELS[0], x, y * np.nan, 1.0)

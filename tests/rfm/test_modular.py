@@ -1,5 +1,7 @@
 """Modular arithmetic against tables by hand, brute force, and the machine that completes them."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -156,3 +158,8 @@ def test_random_structure_completes_the_table_and_the_wrong_one_does_not():
 def test_refusals(make, match):
     with pytest.raises(ValueError, match=match):
         make()
+
+
+@pytest.mark.parametrize("operation", [modular.ADD, modular.SUBTRACT, modular.MULTIPLY, modular.DIVIDE])
+def test_operations_can_be_sent_to_another_process(operation):
+    assert pickle.loads(pickle.dumps(operation)) == operation

@@ -1,78 +1,74 @@
-"""Numbers are numbers: integers, NumPy's scalars and lists give what floats and arrays give."""
+"""Numbers are numbers: lists, integers and NumPy's scalars give what floating-point numbers give."""
 
 import numpy as np
 import pytest
 
-from afp_utils.rfm import estimators, kernels, metrics, modular, predictor, recursion, targets
+from afp_utils.rfm import kernels, metrics, modular, predictor, recursion, targets
+from afp_utils.rfm.estimators import RFMRegressor
 from afp_utils.rfm.solve import solve, solve_nystrom
+from tests.forms import FORMS, in_form, same
 
-X, Y, METRIC = [[0, 1], [2, 0], [1, 3], [4, 4]], [1, 0, 2, 3], [[2, 1], [1, 3]]
+X, Y = np.array([[0.0, 1.0], [2.0, 0.0], [1.0, 3.0], [4.0, 4.0]]), np.array([1.0, 0.0, 2.0, 3.0])
+METRIC, BLOCKS = np.array([[2.0, 1.0], [1.0, 3.0]]), np.diag([1.0, 2.0, 3.0], k=3)
+GAUSSIAN = kernels.Gaussian(2.0)
 
 
-def machine(number, array):
-    return predictor.Machine(array(X), array(Y), kernels.Laplace(number(2)), array(METRIC))
+def of_kernel(*bandwidth_and_exponent):
+    kernel = kernels.GeneralisedLaplace(*bandwidth_and_exponent[:-1])
+    return kernel.value(bandwidth_and_exponent[-1]), kernel.slope(bandwidth_and_exponent[-1])
 
 
-def fit(number, array, **more):
-    settings = {"ridge": number(1), "power": number(2), "updates": 1, "validation": (array(X), array(Y))} | more
-    run = recursion.fit(array(X), array(Y), kernel=kernels.Gaussian(number(2)), **settings)
+def asked(name):
+    return lambda *parts: getattr(predictor.Machine(*parts[:2], GAUSSIAN, parts[2]), name)(parts[3])
+
+
+def fit(x, y, ridge, power, updates):
+    run = recursion.fit(x, y, kernel=GAUSSIAN, ridge=ridge, power=power, updates=updates, validation=(x, y))
     return run.risk, run.states[-1].metric
 
 
-CASES = {
-    "kernels": lambda number, array: [
-        (kind.value(array(METRIC)), kind.slope(array(METRIC)))
-        for kind in (
-            kernels.Laplace(number(2)),
-            kernels.Gaussian(number(2)),
-            kernels.GeneralisedLaplace(*[number(1)] * 2),
-        )
-    ],
-    "kernel_matrix": lambda number, array: kernels.kernel_matrix(kernels.Laplace(number(2)), array(X), array(X)),
-    "solve": lambda number, array: solve(kernels.Laplace(number(2)), array(X), array(Y), number(1)),
-    "solve_nystrom": lambda number, array: solve_nystrom(
-        kernels.Laplace(number(2)), array(X), array(Y), array(X[:2]), number(1)
+def fit_on_centres(x, y, centres, ridge):
+    run = recursion.fit(x, y, kernel=GAUSSIAN, ridge=ridge, updates=1, centres=centres)
+    return run.risk, run.states[-1].metric
+
+
+CALLS = {
+    "GeneralisedLaplace": (of_kernel, (2.0, 1.0, METRIC)),
+    "Laplace": (lambda bandwidth, square: kernels.Laplace(bandwidth).value(square), (2.0, METRIC)),
+    "Gaussian": (lambda bandwidth, square: kernels.Gaussian(bandwidth).slope(square), (2.0, METRIC)),
+    "kernel_matrix": (lambda *both: kernels.kernel_matrix(GAUSSIAN, *both), (X, X[:2])),
+    "solve": (lambda *given: solve(GAUSSIAN, *given), (X, Y, 1.0)),
+    "solve_nystrom": (lambda *given: solve_nystrom(GAUSSIAN, *given), (X, Y, X[:2], 1.0)),
+    "predict": (asked("predict"), (X, Y, METRIC, X)),
+    "gradient": (asked("gradient"), (X, Y, METRIC, X)),
+    "gram": (asked("gram"), (X, Y, METRIC, X)),
+    "agop": (lambda x, y, metric: predictor.agop(x, y, GAUSSIAN, metric), (X, Y, METRIC)),
+    "fit": (fit, (X, Y, 1.0, 2.0, 2)),
+    "fit on centres": (fit_on_centres, (X, Y, X[:2], 1.0)),
+    "RFMRegressor": (
+        lambda x, y, ridge, power: RFMRegressor(None, ridge, 2, power).fit(x, y).predict(x),
+        (X, Y, 1.0, 1.0),
     ),
-    "machine": lambda number, array: (machine(number, array).predict(array(X)), machine(number, array).gram(array(X))),
-    "gradient": lambda number, array: machine(number, array).gradient(array(X)),
-    "agop": lambda number, array: predictor.agop(array(X), array(Y), kernels.Laplace(number(2)), array(METRIC)),
-    "fit": fit,
-    "fit on centres": lambda number, array: fit(number, array, centres=array(X[:2])),
-    "estimator": lambda number, array: (
-        estimators.RFMRegressor(ridge=number(1), power=number(1)).fit(array(X), array(Y)).predict(array(X))
-    ),
-    "powers": lambda number, array: (
-        metrics.feature_power(array(METRIC), number(2)),
-        metrics.metric_factor(array(METRIC)),
-    ),
-    "scales": lambda number, array: (metrics.unit_max(array(METRIC)), metrics.unit_trace(array(METRIC))),
-    "likeness": lambda number, array: metrics.deviatoric_cosine(array(METRIC), array([[1, 0], [0, 2]])),
-    "residuals": lambda number, array: (
-        metrics.circulant_residual(array(METRIC)),
-        metrics.hankel_residual(array(METRIC)),
-    ),
-    "block": lambda number, array: modular.structured_block(array(np.diag([1, 2, 3], k=3).tolist()), modular.MULTIPLY),
-    "targets": lambda number, array: [f(array(X)) for f in (targets.product, lambda x: targets.staircase(x, 2))],
+    "feature_power": (metrics.feature_power, (METRIC, 2.0)),
+    "metric_factor": (metrics.metric_factor, (METRIC,)),
+    "unit_max": (metrics.unit_max, (METRIC,)),
+    "unit_trace": (metrics.unit_trace, (METRIC,)),
+    "deviatoric_cosine": (metrics.deviatoric_cosine, (METRIC, np.diag([1.0, 2.0]))),
+    "circulant_residual": (metrics.circulant_residual, (METRIC,)),
+    "hankel_residual": (metrics.hankel_residual, (METRIC,)),
+    "structured_block": (lambda metric: modular.structured_block(metric, modular.MULTIPLY), (BLOCKS,)),
+    "table": (lambda p: modular.table(p, modular.DIVIDE), (5,)),
+    "split": (lambda pairs: modular.split(pairs, 0.5, rng=np.random.default_rng(0)), (10,)),
+    "primitive_root": (modular.primitive_root, (7,)),
+    "logarithmic_order": (modular.logarithmic_order, (7,)),
+    "random_metric": (lambda p: modular.random_metric(p, modular.ADD, rng=np.random.default_rng(0)), (5,)),
+    "product": (targets.product, (X,)),
+    "parity": (targets.parity, (X, 2)),
+    "staircase": (targets.staircase, (X, 2)),
 }
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-@pytest.mark.parametrize(
-    ("number", "array"),
-    [(int, list), (np.int64, np.array), (np.float32, lambda rows: np.array(rows, np.int32)), (np.array, np.asarray)],
-    ids=["int, list", "int64", "float32, int32", "0-d"],
-)
-def test_any_kind_of_number_will_do(case, number, array):
-    given, plain = case(number, array), case(float, lambda rows: np.array(rows, float))
-    for one, other in zip(given, plain) if isinstance(plain, tuple | list) else [(given, plain)]:
-        np.testing.assert_allclose(one, other, rtol=1e-14)
-
-
-@pytest.mark.parametrize("kind", [np.int64, np.int32, np.array])
-def test_counts_are_numbers_too(kind):
-    run = recursion.fit(X, Y, kernel=kernels.Laplace(1), ridge=1, updates=kind(2))
-    assert len(run.states) == 3
-    assert modular.primitive_root(kind(7)) == 3
-    assert len(modular.table(kind(5), modular.DIVIDE)[0]) == 20
-    assert len(modular.split(kind(10), 1 / 2, rng=np.random.default_rng(0))[0]) == 5
-    np.testing.assert_array_equal(targets.parity(X, kind(2)), [0, 0, 3, 16])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("function", "arguments"), CALLS.values(), ids=CALLS)
+def test_numbers_are_numbers_in_every_form(function, arguments, form):
+    assert same(function(*in_form(arguments, form)), function(*arguments))

@@ -74,7 +74,7 @@ def test_refusals():
     (x, y), recipe = sample(20), {"kernel": kernels.Laplace(1.0), "ridge": 0.1, "updates": 1}
     with pytest.raises(ValueError, match="centres must be finite, got nan"):
         recursion.fit(x, y, centres=x * np.nan, **recipe)
-    with pytest.raises(ValueError, match="centres must be of at least one point"):
+    with pytest.raises(ValueError, match="centres must be not empty"):
         recursion.fit(x, y, centres=x[:0], **recipe)
     with pytest.raises(ValueError, match="numerically positive definite"):
         recursion.fit(x, y, centres=np.repeat(x[:3], 2, axis=0), **recipe)

@@ -323,8 +323,8 @@ def test_anchor_of_the_authors_low_rank_notebook():
             {"validation": (points(3, 2) + np.inf, np.ones(3))},
             r"validation_x must be finite, got inf at index \(0, 0\)",
         ),
-        ({"validation": (points(0, 2), np.zeros(0))}, "validation must be of at least one point"),
-        ({"x": points(0, 2), "y": np.zeros(0)}, "x must be of at least one point"),
+        ({"validation": (points(0, 2), np.zeros(0))}, "validation must be not empty"),
+        ({"x": points(0, 2), "y": np.zeros(0)}, "x must be not empty"),
         ({"x": np.ones((10, 2)), "ridge": 0.0}, "numerically positive definite.*; got ridge 0.0 and a .* at point 1"),
     ],
 )
@@ -351,7 +351,7 @@ def test_refused_shapes():
         predictor.agop(x, y[:9], kernels.Laplace(1.0))
     with pytest.raises(ValueError, match="x must be finite"):
         machine.predict(x * np.nan)
-    with pytest.raises(ValueError, match="centres must be of at least one point"):
+    with pytest.raises(ValueError, match="centres must be not empty"):
         predictor.Machine(x[:0], y[:0], kernels.Laplace(1.0), np.eye(2))
     with pytest.raises(ValueError, match="coefficients must be finite"):
         predictor.Machine(x, y * np.nan, kernels.Laplace(1.0), np.eye(2))

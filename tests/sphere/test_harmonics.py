@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.special import eval_chebyt, eval_gegenbauer, eval_legendre
+from scipy.stats import linregress
 
 from afp_utils.sphere import harmonics
 
@@ -86,6 +87,13 @@ def test_decay_by_hand_and_its_error():
     assert error < 1e-10
     noisy = harmonics.even_decay(np.append(1.0, k**-2.5 * np.exp(np.random.default_rng(0).normal(size=40))), 8)
     assert noisy[1] > 0.1
+
+
+def test_the_error_of_a_decay_is_that_of_least_squares():
+    k = np.arange(1, 41.0)
+    coefficients = np.append(1.0, k**-2.5 * np.exp(0.1 * np.random.default_rng(0).normal(size=40)))
+    line = linregress(np.log(k[7::2]), np.log(coefficients[8::2]))
+    np.testing.assert_allclose(harmonics.even_decay(coefficients, 8), (line.slope, line.stderr), rtol=1e-10)
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.linalg import expm
 
 from afp_utils.core.models import Model
@@ -191,72 +189,6 @@ def test_bad_input_is_refused():
 # ---- exponents ----
 
 
-@pytest.mark.parametrize(
-    ("d", "smoothness", "expected"),
-    [
-        (2, 0.5, [1, 1, 1]),
-        (2, 2.5, [5, 4, 4]),
-        (2, math.inf, [8, 4, 4]),
-        (3, 1.5, [1.5, 1.5, 1.5]),
-        (3, 3.5, [3.5, 3, 2.5]),
-        (3, math.inf, [5, 3, 2.5]),
-        (4, 5.5, [11 / 3, 8 / 3, 2]),
-        (5, 3.5, [1.75, 1.75, 1.75]),
-        (10, math.inf, [24 / 9, 20 / 9, 12 / 9]),
-    ],
-)
-def test_exponents_are_those_of_the_table(d, smoothness, expected):
-    found = [kernels.predicted_exponent(regime, d, smoothness) for regime in ("random features", "tangent", "sparse")]
-    np.testing.assert_allclose(found, expected, rtol=1e-14)
-
-
-@settings(deadline=None)
-@given(st.integers(2, 60), st.floats(0.01, 200))
-def test_laws_of_the_exponents(d, smoothness):
-    features, tangent, sparse = (
-        kernels.predicted_exponent(regime, d, smoothness) for regime in ("random features", "tangent", "sparse")
-    )
-    assert features >= tangent >= sparse > 0
-    assert (tangent > sparse) == (d > 2 and smoothness > (d + 2) / 2)
-    assert (features > sparse) == (smoothness > (d + 2) / 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("rich", 3, 1.0), "regime must be one of"),
-        (("sparse", 1, 1.0), "dimension must be at least 2"),
-        (("sparse", 3, 0.0), "smoothness must be positive"),
-        (("sparse", 3, math.nan), "smoothness must be positive"),
-    ],
-)
-def test_exponents_refuse(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        kernels.predicted_exponent(*arguments)
-
-
-def test_fitted_exponent_by_hand():
-    sizes = np.array([1.0, 10.0, 100.0])
-    errors = np.stack([5 * sizes**-1.0, 0.1 * sizes**-3.0])
-    np.testing.assert_allclose(kernels.fitted_exponent(sizes, errors), (2.0, 1.0))  # sd sqrt(2), over sqrt(2) runs
-
-
-def test_standard_error_of_a_fitted_exponent_is_its_spread():
-    rng, sizes = np.random.default_rng(0), np.array([16.0, 32, 64, 128])
-    fits = [kernels.fitted_exponent(sizes, sizes**-2.0 * np.exp(rng.normal(size=(8, 4)))) for _ in range(400)]
-    slope, error = np.transpose(fits)
-    assert abs(slope.mean() - 2) < 0.05
-    np.testing.assert_allclose(np.sqrt(np.mean(error**2)), slope.std(), rtol=0.15)
-
-
-def test_fitted_exponent_refuses():
-    sizes = np.array([1.0, 2.0])
-    with pytest.raises(ValueError, match="at least 2 runs"):
-        kernels.fitted_exponent(sizes, np.ones((1, 2)))
-    with pytest.raises(ValueError, match="errors must be positive"):
-        kernels.fitted_exponent(sizes, np.array([[1.0, 0.0], [1.0, 1.0]]))
-
-
 @pytest.mark.parametrize(("machine", "power", "leading"), [(0, 8, math.factorial(9)), (1, 4, 1080)])
 def test_error_on_a_lattice_of_the_circle(machine, power, leading):
     """Constant target at 2n equal spacings: pi^8 / (9! n^8) and pi^4 / (1080 n^4) to leading order."""
@@ -268,3 +200,8 @@ def test_error_on_a_lattice_of_the_circle(machine, power, leading):
     fit = MACHINES[machine](lattice, np.full(2 * n, 1 / KERNELS[machine](lattice, lattice)[0].sum()))
     error = np.mean((fit.predict(np.stack([np.cos(fine), np.sin(fine)], axis=1)) - 1) ** 2)
     np.testing.assert_allclose(error * leading * n**power / np.pi**power, 1, rtol=0.01)
+
+
+def test_a_machine_without_a_kernel_is_refused():
+    with pytest.raises(TypeError, match="kernel must be that of RandomFeatureMachine or TangentMachine"):
+        kernels.KernelMachine.interpolate(np.eye(2), np.ones(2))

@@ -196,6 +196,20 @@ def test_refining_lowers_the_norm_and_finds_a_direction_outside_the_dictionary()
     assert errors[1] < 0.1 * errors[0]
 
 
+def test_each_round_of_refining_looks_nearer_to_the_atoms(monkeypatch):
+    x, y, fit = solved(40, 3)
+    seen, k = [], len(fit.atoms)
+
+    def unchanged(x, y, directions, *_):
+        seen.append(directions)
+        return fit
+
+    monkeypatch.setattr(sparse, "_column_generation", unchanged)
+    sparse.refine(fit, x, y, rng=np.random.default_rng(0), rounds=5)
+    distance = [np.linalg.norm(at[k : 11 * k] - np.repeat(fit.atoms, 10, axis=0), axis=1).mean() for at in seen]
+    np.testing.assert_allclose(np.divide(distance[1:], distance[:-1]), 0.7, atol=0.1)
+
+
 def test_it_is_a_model():
     fit = solved(12, 3)[2]
     assert isinstance(fit, Model)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from afp_utils.sphere import harmonics, kernels, theory
 
@@ -102,3 +104,79 @@ def test_error_of_random_features():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("d", "smoothness", "expected"),
+    [
+        (2, 0.5, [1, 1, 1]),
+        (2, 2.5, [5, 4, 4]),
+        (2, math.inf, [8, 4, 4]),
+        (3, 1.5, [1.5, 1.5, 1.5]),
+        (3, 3.5, [3.5, 3, 2.5]),
+        (3, math.inf, [5, 3, 2.5]),
+        (4, 5.5, [11 / 3, 8 / 3, 2]),
+        (5, 3.5, [1.75, 1.75, 1.75]),
+        (10, math.inf, [24 / 9, 20 / 9, 12 / 9]),
+    ],
+)
+def test_exponents_are_those_of_the_table(d, smoothness, expected):
+    found = [theory.predicted_exponent(regime, d, smoothness) for regime in ("random features", "tangent", "sparse")]
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 60), st.floats(0.01, 200))
+def test_laws_of_the_exponents(d, smoothness):
+    features, tangent, sparse = (
+        theory.predicted_exponent(regime, d, smoothness) for regime in ("random features", "tangent", "sparse")
+    )
+    assert features >= tangent >= sparse > 0
+    assert (tangent > sparse) == (d > 2 and smoothness > (d + 2) / 2)
+    assert (features > sparse) == (smoothness > (d + 2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sparse", 1, 1.0), "dimension must be at least 2"),
+        (("sparse", 3, 0.0), "smoothness must be positive"),
+        (("sparse", 3, math.nan), "smoothness must be positive"),
+    ],
+)
+def test_exponents_refuse(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        theory.predicted_exponent(*arguments)
+    with pytest.raises(TypeError, match="regime must be 'random features' or 'tangent' or 'sparse', got a str 'rich'"):
+        theory.predicted_exponent("rich", 3, 1.0)
+
+
+def test_fitted_exponent_by_hand():
+    sizes = np.array([1.0, 10.0, 100.0])
+    errors = np.stack([5 * sizes**-1.0, 0.1 * sizes**-3.0])
+    np.testing.assert_allclose(theory.fitted_exponent(sizes, errors), (2.0, 1.0))  # sd sqrt(2), over sqrt(2) runs
+
+
+def test_standard_error_of_a_fitted_exponent_is_its_spread():
+    rng, sizes = np.random.default_rng(0), np.array([16.0, 32, 64, 128])
+    fits = [theory.fitted_exponent(sizes, sizes**-2.0 * np.exp(rng.normal(size=(8, 4)))) for _ in range(400)]
+    slope, error = np.transpose(fits)
+    assert abs(slope.mean() - 2) < 0.05
+    np.testing.assert_allclose(np.sqrt(np.mean(error**2)), slope.std(), rtol=0.15)
+
+
+def test_fitted_exponent_refuses():
+    sizes = np.array([1.0, 2.0])
+    with pytest.raises(ValueError, match="at least 2 runs"):
+        theory.fitted_exponent(sizes, np.ones((1, 2)))
+    with pytest.raises(ValueError, match="errors must be positive"):
+        theory.fitted_exponent(sizes, np.array([[1.0, 0.0], [1.0, 1.0]]))
+
+
+def test_two_tails_need_something_to_work_with():
+    shape = np.array([0.0, 0, 0, 1, 1])
+    with pytest.raises(ValueError, match="shape must have a coefficient that is not 0 up to the cutoff"):
+        theory.two_tails(shape, np.ones(5), 3, 2)
+    assert np.isfinite(theory.two_tails(shape, np.ones(5), 3, 3)).all()
+    with pytest.raises(ValueError, match="shape must be finite"):
+        theory.two_tails(np.nan * shape, np.ones(5), 3, 3)

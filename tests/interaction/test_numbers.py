@@ -1,3 +1,5 @@
+"""Numbers are numbers: lists, integers and NumPy's scalars give what floating-point numbers give."""
+
 import numpy as np
 import pytest
 
