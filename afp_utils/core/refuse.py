@@ -12,36 +12,38 @@ ValueError: exponent must be positive and finite, got -2.0
 Traceback (most recent call last):
 TypeError: x must be an array of floats of shape (n), got float64 of shape (1, 2)
 
-Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and lists of them are taken for what
-they are. What does not fit raises an error of one line that names the argument, the rule and the value: `TypeError` for
-a type or a shape, `ValueError` for a rule.
+Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and tensors, fractions and lists of
+them are taken for what they are. Single precision is kept; half and extended precision become double. What does not fit
+raises an error of one line that names the argument, the rule and the value: `TypeError` for a type or a shape,
+`ValueError` for a rule, for masked numbers and for integers beyond 64 bits.
+
+Not done: defaults are taken as they stand, and so is what is declared by a name in quotes. A dataclass that inherits
+from a checked one must be `checked` itself. A callback that jaxtyping checks outside a context of its own shares the
+names of axes with the call that it serves.
 """
 
 import functools
 import inspect
-import io
-import re
 import reprlib
 import types
 from collections.abc import Callable, Hashable, Sequence
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from numbers import Integral, Real
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
-from beartype import BeartypeConf, beartype
-from beartype.roar import BeartypeCallHintParamViolation
-from jaxtyping import AbstractArray, Bool, Float, Int, jaxtyped, print_bindings
+from beartype.door import is_bearable
+from jaxtyping import AbstractArray, Bool, Float, Int
+from jaxtyping._storage import get_shape_memo, pop_shape_memo, push_shape_memo
 from numpy import ndarray as Array
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 Read = Callable[[str, Any], Any]
 """How the value of a named argument is read as its annotation declares."""
-PLAIN = BeartypeConf(is_color=False)
-"""Messages without the codes that colour a terminal."""
-MANY = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-"""Arguments without names of their own are passed on as they are."""
+LONGEST = 200
+"""Characters of a message."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ FINITE = Rule("finite", np.isfinite)
 POSITIVE = Rule("positive and finite", lambda value: (value > 0) & (value < np.inf))
 NONNEGATIVE = Rule("non-negative and finite", lambda value: (value >= 0) & (value < np.inf))
 INCREASING = Rule("strictly increasing", _increases)
+UNMASKED = Rule("unmasked", lambda value: ~np.ma.getmaskarray(value))
+IN_64_BITS = Rule("at most 2^63 - 1", lambda value: value < np.uint64(2**63))
 SOME = Rule("not empty", lambda value: value.size > 0 if isinstance(value, np.ndarray) else len(value) > 0)
 
 Finite = Annotated[float, FINITE]
@@ -98,21 +102,24 @@ def require(rule: Rule, **arguments: Any) -> None:
 
 
 def _require(rule: Rule, name: str, value: Any) -> None:
-    if isinstance(value, list | tuple) and rule is not SOME:
+    if isinstance(value, list | tuple | range) and rule is not SOME:
         if not all(isinstance(item, Real) for item in value):  # arrays of several lengths, say
             for i, item in enumerate(value):
                 _require(rule, f"{name}[{i}]", item)
             return
         value = np.asarray(value)
-    fits = rule.fits(value)
+    try:
+        fits = rule.fits(value)
+    except (TypeError, RuntimeError) as error:  # no numbers; a tensor with a gradient
+        raise _refusal(TypeError, name, rule.words, _shown(value)) from error
     if fits is True:
         return
     bad = ~np.asarray(fits, dtype=bool)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
-        got = np.asarray(value)[where] if len(where) == np.ndim(value) else _shown(value)
+        got = str(np.asarray(value)[where]) if len(where) == np.ndim(value) else _shown(value)
         place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
-        raise ValueError(f"{name} must be {rule.words}, got {got}{place}")
+        raise _refusal(ValueError, name, rule.words, got + place)
 
 
 def checked(thing: Thing) -> Thing:
@@ -124,28 +131,34 @@ def checked(thing: Thing) -> Thing:
     if isinstance(thing, type):
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
-    typed: Callable[..., Any] = beartype(conf=PLAIN)(thing)
-    parameters = [one for one in inspect.signature(thing).parameters.values() if one.kind not in MANY]
-    hints = {one.name: one.annotation for one in parameters}
-    if any("{" in str(hint) for hint in thing.__annotations__.values()):  # sizes that arguments hold: "{n} d"
-        typed = jaxtyped(typed, typechecker=None)
-    reads = {name: _reader(hint) or _as_it_is for name, hint in hints.items()}
-    in_order = tuple((one.name, reads[one.name]) for one in parameters if one.kind is not one.KEYWORD_ONLY)
+    parameters = inspect.signature(thing).parameters.values()
+    reads = {one.name: _whole(one.annotation) for one in parameters}
+    many = {one.kind: (one.name, reads[one.name]) for one in parameters}  # of each kind the last
+    in_order = [(one.name, reads[one.name]) for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
+    more = repeat(many.get(inspect.Parameter.VAR_POSITIONAL, ("", _as_it_is)))
+    _, other = many.get(inspect.Parameter.VAR_KEYWORD, ("", _as_it_is))
+    answer = _whole(thing.__annotations__.get("return", Any), as_it_is=True)
+    by_argument = any("{" in str(hint) for hint in thing.__annotations__.values())  # sizes: "{n} d"
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # zip stops at the last known argument: one more reaches Python, which may say what is wrong with it
-        taken = [read(name, value) for (name, read), value in zip(in_order, args)]
-        named = {name: reads.get(name, _as_it_is)(name, value) for name, value in kwargs.items()}
-        with jaxtyped("context"):
-            try:
-                return typed(*taken, *args[len(taken) :], **named)
-            except BeartypeCallHintParamViolation as error:
-                said, sizes = error, _sizes()
-        given = dict(zip(reads, taken)) | named
-        raise TypeError(_in_one_line(said, given, hints, sizes))
+        push_shape_memo(_given(thing, args, kwargs) if by_argument else {})
+        try:
+            # one argument too many, or of no known name, reaches Python, which says what is wrong with it
+            taken = [read(name, value) for (name, read), value in zip(chain(in_order, more), args)]
+            named = {name: reads.get(name, other)(name, value) for name, value in kwargs.items()}
+            return answer(returned, thing(*taken, **named))
+        finally:
+            pop_shape_memo()
 
+    returned = f"what {thing.__name__} returns"
     return call  # type: ignore[return-value]
+
+
+def _given(thing: Thing, args: Any, kwargs: Any) -> dict[str, Any]:
+    bound = inspect.signature(thing).bind(*args, **kwargs)
+    bound.apply_defaults()
+    return bound.arguments
 
 
 # ---- reading a value ----
@@ -153,6 +166,25 @@ def checked(thing: Thing) -> Thing:
 
 def _as_it_is(_: str, value: Any) -> Any:
     return value
+
+
+def _whole(hint: Any, as_it_is: bool = False) -> Read:
+    """Reads an argument and refuses what does not fit its declaration and the sizes of those before."""
+    if hint in (Any, None, inspect.Parameter.empty) or isinstance(hint, str):
+        return _as_it_is
+    return _refusing(hint, None if as_it_is else _reader(hint), _fits(hint))
+
+
+def _refusing(hint: Any, reader: Read | None, fits: Callable[[Any], bool]) -> Read:
+    read = reader or _as_it_is
+
+    def refusing(name: str, value: Any) -> Any:
+        value = read(name, value)
+        if not fits(value):
+            raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
+        return value
+
+    return refusing
 
 
 def _reader(hint: Any) -> Read | None:
@@ -164,7 +196,7 @@ def _reader(hint: Any) -> Read | None:
         return _first_that_fits(parts)
     if origin in (tuple, list, Sequence):
         return _items(origin, parts)
-    if isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray):
+    if _of_numpy(hint):
         return _array(hint)
     return _number(hint) if hint in (float, int, bool) else None
 
@@ -174,7 +206,7 @@ def _ruled(hint: Any, rules: list[Rule]) -> Read:
 
     def ruled(name: str, value: Any) -> Any:
         value = read(name, value)
-        if fits(value):  # anything else is refused for its type
+        if value is not None and fits(value):  # anything else is refused for its type
             for rule in rules:
                 _require(rule, name, value)
         return value
@@ -198,10 +230,15 @@ def _first_that_fits(parts: Sequence[Any]) -> Read:
 
 def _items(origin: Any, parts: Sequence[Any]) -> Read:
     several = origin is not tuple or parts[-1:] == (Ellipsis,)
-    reads = [_item(part) for part in (parts[:1] if several else parts)]
+    reads = [
+        _refusing(part, reader, _kind(part)) if (reader := _reader(part)) else _as_it_is
+        for part in (parts[:1] if several else parts)
+    ]  # one and all: beartype looks at one of many, drawn by chance
 
     def items(name: str, value: Any) -> Any:
-        if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        if not isinstance(value, list | tuple | range | np.ndarray) or (
+            isinstance(value, np.ndarray) and value.ndim == 0
+        ):
             return value
         each = reads * len(value) if several else reads
         if len(each) != len(value):
@@ -212,61 +249,66 @@ def _items(origin: Any, parts: Sequence[Any]) -> Read:
     return items
 
 
-def _item(hint: Any) -> Read:
-    """Items are numbers or arrays one and all: beartype looks at one of many, drawn by chance."""
-    read, fits = _reader(hint), _kind(hint)
-    if not read:
-        return _as_it_is
-
-    def item(name: str, value: Any) -> Any:
-        taken = read(name, value)
-        if not fits(taken):
-            raise TypeError(f"{name} must be {_in_words(hint, {})}, got {_shown(value)}")
-        return taken
-
-    return item
-
-
 def _number(kind: type) -> Read:
-    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: (np.bool_,)}[kind]
+    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: (bool, np.bool_)}[kind]
 
     def number(_: str, value: Any) -> Any:
-        if isinstance(value, kind):
+        if isinstance(value, kind) and type(value) is not bool:
             return value
-        if isinstance(value, np.ndarray) and value.ndim == 0:
-            value = value[()]
-        if isinstance(value, wanted):
+        one = value.item() if getattr(value, "ndim", None) == 0 and not np.ma.is_masked(value) else value
+        if isinstance(one, wanted):
             with suppress(OverflowError):  # an integer beyond the largest float
-                return kind(value)
+                return kind(one)
         return value
 
     return number
 
 
+def _of_numpy(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray)
+
+
 def _array(hint: Any) -> Read:
     """Lists and what NumPy can read as arrays; integers and truth values in the declared precision."""
-    declared = [name for name in ("int64", "float64") if name in hint.dtypes]
-    kinds = {"b": "bool", "i": "int64", "u": "uint64"}
-    into = {kind: declared[0] for kind, name in kinds.items() if declared and name not in hint.dtypes}
+    wanted = next((name for name in ("int64", "float64") if name in hint.dtypes), None)
+    codes = "?bhilqBHILQ" + "egO" * (wanted == "float64")  # half and extended precision; objects, such as fractions
+    others = {np.dtype(code).type for code in codes if np.dtype(code).name not in hint.dtypes or code == "e"}
     may_be_one = hint.index_variadic is not None or not hint.dims
 
-    def array(_: str, value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(value)
+    def array(name: str, value: Any) -> Any:
+        if type(value) is not np.ndarray:
+            value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(name, value)
             if not isinstance(value, np.ndarray):
                 return value
-        wanted = into.get(value.dtype.kind)
-        return value.astype(wanted) if wanted else value
+        return _converted(name, value, wanted) if wanted and value.dtype.type in others else value
 
     return array
 
 
-def _as_array(value: Any) -> Any:
+def _converted(name: str, value: Array, wanted: str) -> Array:
+    if wanted == "int64" and value.dtype == np.uint64:
+        _require(IN_64_BITS, name, value)
+    if value.dtype == object and not all(isinstance(item, Real) for item in value.flat):
+        return value
+    with np.errstate(all="ignore"), suppress(OverflowError):  # integers and extended precision reach further
+        value = value.astype(wanted)
+    return value
+
+
+def _as_array(name: str, value: Any) -> Any:
+    if isinstance(value, list | tuple) and any(isinstance(item, np.ma.MaskedArray) for item in value):
+        value = np.ma.array(value)
+    if isinstance(value, np.ma.MaskedArray):
+        _require(UNMASKED, name, value)
     if isinstance(value, list | tuple) or hasattr(value, "__array__"):
         with suppress(TypeError, ValueError, RuntimeError):  # rows of different lengths, a tensor with a gradient
             array = np.asarray(value)
-            return array if array.dtype.kind in "biufc" else value
+            return array if array.dtype.kind in "biufcO" else value
     return value
+
+
+def _of_numpy(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray)
 
 
 def _kind(hint: Any) -> Callable[[Any], bool]:
@@ -282,38 +324,65 @@ def _kind(hint: Any) -> Callable[[Any], bool]:
         return lambda _: False
     if not issubclass(kind, AbstractArray):
         return lambda value: isinstance(value, kind)
-    array, ndim = kind.array_type, len(kind.dims)
-    if kind.index_variadic is not None:
-        return lambda value: isinstance(value, array)
-    return lambda value: isinstance(value, array) and value.ndim == ndim
+    array, ndim, several = kind.array_type, len(kind.dims), kind.index_variadic is not None
+    numbers = kind.dtypes if _of_numpy(kind) else None
+
+    def of_kind(value: Any) -> bool:
+        if not isinstance(value, array) or not (several or value.ndim == ndim):
+            return False
+        return numbers is None or value.dtype.type.__name__ in numbers
+
+    return of_kind
+
+
+def _fits(hint: Any) -> Callable[[Any], bool]:
+    """Test for all that is declared; arrays whose axes have names are faster here than in jaxtyping."""
+    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    of_kind, axes = _kind(plain), plain.dim_str.split() if _of_numpy(plain) else ["_"]
+    if plain in (float, int, bool, str):
+        return of_kind
+    if not all(axis.isidentifier() and axis[0] != "_" for axis in axes):
+        return lambda value: is_bearable(value, plain)
+
+    def fits(value: Any) -> bool:
+        if not of_kind(value):
+            return False
+        sizes, *_ = get_shape_memo()
+        known = sizes.copy()
+        for axis, size in zip(axes, value.shape):
+            if known.setdefault(axis, size) != size:
+                return False
+        sizes.update(known)
+        return True
+
+    return fits
 
 
 # ---- saying what does not fit ----
 
 
-def _sizes() -> dict[str, str]:
-    """The sizes of the axes that the arguments checked so far have fixed, by name."""
-    with redirect_stdout(io.StringIO()) as said:
-        print_bindings()  # type: ignore[no-untyped-call]
-    return dict(line.split("=", 1) for line in said.getvalue().splitlines() if "=" in line)
+def _sizes() -> dict[str, Any]:
+    """The sizes of the axes that the arguments checked so far have fixed, by name, and those that are arguments."""
+    one, several, _, arguments = get_shape_memo()
+    by_argument = {f"{{{name}}}": value for name, value in arguments.items()}
+    return by_argument | one | {name: shape for name, (_, shape) in several.items()}
 
 
-def _in_one_line(error: Exception, given: dict[str, Any], hints: dict[str, Any], sizes: dict[str, str]) -> str:
-    found = re.search(r"parameter (\w+)=", str(error))
-    if not found or found[1] not in given:
-        return " ".join(str(error).split())
-    name = found[1]
-    return f"{name} must be {_in_words(hints[name], sizes)}, got {_shown(given[name])}"
+def _refusal(kind: type[Exception], name: str, rule: str, got: str) -> Exception:
+    said = " ".join(f"{name} must be {rule}, got {got}".split())
+    return kind(said if len(said) <= LONGEST else f"{said[: LONGEST - 3]}...")
 
 
 def _shown(value: Any) -> str:
     if value is None:
         return "None"
-    if isinstance(value, np.generic):
-        return f"{_named(type(value))} {value}"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype} of shape {tuple(value.shape)}"
-    return " ".join(f"{_named(type(value))} {reprlib.repr(value)}".split())
+    with suppress(Exception):  # whatever an object does when it is asked what it is
+        if isinstance(value, np.generic):
+            return f"{_named(type(value))} {value}"
+        if hasattr(value, "shape") and hasattr(value, "dtype"):
+            return f"{value.dtype} of shape {tuple(value.shape)}"
+        return f"{_named(type(value))} {reprlib.repr(value)}"
+    return _named(type(value))
 
 
 def _named(kind: type) -> str:
@@ -330,7 +399,7 @@ WORDS: dict[Any, str] = {
 KINDS: dict[Any, str] = {Float: "floats", Int: "integers", Bool: "truth values"}
 
 
-def _in_words(hint: Any, sizes: dict[str, str]) -> str:
+def _in_words(hint: Any, sizes: dict[str, Any]) -> str:
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _in_words(parts[0], sizes)
@@ -344,7 +413,7 @@ def _in_words(hint: Any, sizes: dict[str, str]) -> str:
         return f"a {origin.__name__.lower()} of " + (f"items, each {each[0]}" if several else ", ".join(each))
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         known = [(axis, sizes.get(axis.lstrip("*"))) for axis in hint.dim_str.split()]
-        axes = [f"{axis}={size}" if size else axis for axis, size in known]
+        axes = [axis if size is None else f"{axis.strip('{}')}={size}" for axis, size in known]
         kind = "an array" if hint.array_type is Array else _named(hint.array_type)
         return f"{kind} of {KINDS.get(hint.dtype, hint.dtype.__name__)} of shape ({', '.join(axes)})"
     if origin is Callable:
