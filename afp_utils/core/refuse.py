@@ -26,7 +26,7 @@ import functools
 import inspect
 import reprlib
 import types
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, repeat
@@ -42,6 +42,7 @@ from numpy import ndarray as Array
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 Read = Callable[[str, Any], Any]
 """How the value of a named argument is read as its annotation declares."""
+Test = Callable[[Any], bool]
 LONGEST = 200
 """Characters of a message."""
 
@@ -132,33 +133,28 @@ def checked(thing: Thing) -> Thing:
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
     parameters = inspect.signature(thing).parameters.values()
-    reads = {one.name: _whole(one.annotation) for one in parameters}
-    many = {one.kind: (one.name, reads[one.name]) for one in parameters}  # of each kind the last
+    reads = {one.name: _reader(one.annotation) for one in parameters}
     in_order = [(one.name, reads[one.name]) for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
+    many = {one.kind: (one.name, reads[one.name]) for one in parameters}
     more = repeat(many.get(inspect.Parameter.VAR_POSITIONAL, ("", _as_it_is)))
     _, other = many.get(inspect.Parameter.VAR_KEYWORD, ("", _as_it_is))
-    answer = _whole(thing.__annotations__.get("return", Any), as_it_is=True)
+    hint = thing.__annotations__.get("return")
+    answer = _refusing(hint, _as_it_is, _test(hint))
+    defaults = {one.name: one.default for one in parameters}
     by_argument = any("{" in str(hint) for hint in thing.__annotations__.values())  # sizes: "{n} d"
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        push_shape_memo(_given(thing, args, kwargs) if by_argument else {})
+        push_shape_memo(defaults | dict(zip(defaults, args)) | kwargs if by_argument else {})
         try:
             # one argument too many, or of no known name, reaches Python, which says what is wrong with it
             taken = [read(name, value) for (name, read), value in zip(chain(in_order, more), args)]
             named = {name: reads.get(name, other)(name, value) for name, value in kwargs.items()}
-            return answer(returned, thing(*taken, **named))
+            return answer("what is returned", thing(*taken, **named))
         finally:
             pop_shape_memo()
 
-    returned = f"what {thing.__name__} returns"
     return call  # type: ignore[return-value]
-
-
-def _given(thing: Thing, args: Any, kwargs: Any) -> dict[str, Any]:
-    bound = inspect.signature(thing).bind(*args, **kwargs)
-    bound.apply_defaults()
-    return bound.arguments
 
 
 # ---- reading a value ----
@@ -168,77 +164,62 @@ def _as_it_is(_: str, value: Any) -> Any:
     return value
 
 
-def _whole(hint: Any, as_it_is: bool = False) -> Read:
-    """Reads an argument and refuses what does not fit its declaration and the sizes of those before."""
-    if hint in (Any, None, inspect.Parameter.empty) or isinstance(hint, str):
-        return _as_it_is
-    return _refusing(hint, None if as_it_is else _reader(hint), _fits(hint))
+def _reader(hint: Any) -> Read:
+    """Reads a value as `hint` declares, or refuses it: for its type, for the sizes known so far or for a rule."""
+    return _refusing(hint, *_parts(hint))
 
 
-def _refusing(hint: Any, reader: Read | None, fits: Callable[[Any], bool]) -> Read:
-    read = reader or _as_it_is
+def _parts(hint: Any) -> tuple[Read, Test, Sequence[Rule]]:
+    hint, *more = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    rules = [rule for rule in more if isinstance(rule, Rule)]
+    if get_origin(hint) in (Union, types.UnionType):
+        return _first_that_fits(hint), _test(Any), rules
+    read = _as_it_is
+    if get_origin(hint) in (tuple, list, Sequence):
+        read = _items(get_origin(hint), get_args(hint))
+    elif _of_numpy(hint):
+        read = _array(hint)
+    elif hint in (float, int, bool):
+        read = _number(hint)
+    return read, _test(hint), rules
 
+
+def _refusing(hint: Any, read: Read, fits: Test, rules: Sequence[Rule] = ()) -> Read:
     def refusing(name: str, value: Any) -> Any:
         value = read(name, value)
         if not fits(value):
             raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
-        return value
+        return _ruled(rules, name, value)
 
     return refusing
 
 
-def _reader(hint: Any) -> Read | None:
-    """The function that reads a value as `hint` declares; None if there is nothing to read or to test."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _ruled(parts[0], [rule for rule in parts[1:] if isinstance(rule, Rule)])
-    if origin in (Union, types.UnionType):
-        return _first_that_fits(parts)
-    if origin in (tuple, list, Sequence):
-        return _items(origin, parts)
-    if _of_numpy(hint):
-        return _array(hint)
-    return _number(hint) if hint in (float, int, bool) else None
+def _ruled(rules: Sequence[Rule], name: str, value: Any) -> Any:
+    for rule in rules if value is not None else ():
+        _require(rule, name, value)
+    return value
 
 
-def _ruled(hint: Any, rules: list[Rule]) -> Read:
-    read, fits = _reader(hint) or _as_it_is, _kind(hint)
-
-    def ruled(name: str, value: Any) -> Any:
-        value = read(name, value)
-        if value is not None and fits(value):  # anything else is refused for its type
-            for rule in rules:
-                _require(rule, name, value)
-        return value
-
-    return ruled
-
-
-def _first_that_fits(parts: Sequence[Any]) -> Read:
-    options = [(_reader(part) or _as_it_is, _kind(part)) for part in parts]
+def _first_that_fits(hint: Any) -> Read:
+    options = [_parts(part) for part in get_args(hint)]
 
     def first(name: str, value: Any) -> Any:
-        for read, fits in options:
+        for read, fits, rules in options:
             with suppress(TypeError):  # of an item
                 taken = read(name, value)
                 if fits(taken):
-                    return taken
-        return value
+                    return _ruled(rules, name, taken)
+        raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
 
     return first
 
 
 def _items(origin: Any, parts: Sequence[Any]) -> Read:
     several = origin is not tuple or parts[-1:] == (Ellipsis,)
-    reads = [
-        _refusing(part, reader, _kind(part)) if (reader := _reader(part)) else _as_it_is
-        for part in (parts[:1] if several else parts)
-    ]  # one and all: beartype looks at one of many, drawn by chance
+    reads = [_reader(part) for part in parts if part is not Ellipsis]
 
     def items(name: str, value: Any) -> Any:
-        if not isinstance(value, list | tuple | range | np.ndarray) or (
-            isinstance(value, np.ndarray) and value.ndim == 0
-        ):
+        if not isinstance(value, list | tuple | range | np.ndarray) or getattr(value, "ndim", 1) == 0:
             return value
         each = reads * len(value) if several else reads
         if len(each) != len(value):
@@ -262,10 +243,6 @@ def _number(kind: type) -> Read:
         return value
 
     return number
-
-
-def _of_numpy(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray)
 
 
 def _array(hint: Any) -> Read:
@@ -296,11 +273,12 @@ def _converted(name: str, value: Array, wanted: str) -> Array:
 
 
 def _as_array(name: str, value: Any) -> Any:
-    if isinstance(value, list | tuple) and any(isinstance(item, np.ma.MaskedArray) for item in value):
+    several = isinstance(value, list | tuple)
+    if several and any(isinstance(item, np.ma.MaskedArray) for item in value):
         value = np.ma.array(value)
     if isinstance(value, np.ma.MaskedArray):
         _require(UNMASKED, name, value)
-    if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+    if several or hasattr(value, "__array__"):
         with suppress(TypeError, ValueError, RuntimeError):  # rows of different lengths, a tensor with a gradient
             array = np.asarray(value)
             return array if array.dtype.kind in "biufcO" else value
@@ -311,44 +289,20 @@ def _of_numpy(hint: Any) -> bool:
     return isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray)
 
 
-def _kind(hint: Any) -> Callable[[Any], bool]:
-    """Test for a value of the declared kind; the types of its items and its sizes are checked later."""
-    hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    kind = get_origin(hint) or hint
-    if kind in (Union, types.UnionType):
-        parts = [_kind(part) for part in get_args(hint)]
-        return lambda value: any(fits(value) for fits in parts)
-    if kind is Literal:
-        return lambda value: isinstance(value, Hashable) and value in get_args(hint)
-    if not isinstance(kind, type):
-        return lambda _: False
-    if not issubclass(kind, AbstractArray):
-        return lambda value: isinstance(value, kind)
-    array, ndim, several = kind.array_type, len(kind.dims), kind.index_variadic is not None
-    numbers = kind.dtypes if _of_numpy(kind) else None
-
-    def of_kind(value: Any) -> bool:
-        if not isinstance(value, array) or not (several or value.ndim == ndim):
-            return False
-        return numbers is None or value.dtype.type.__name__ in numbers
-
-    return of_kind
-
-
-def _fits(hint: Any) -> Callable[[Any], bool]:
-    """Test for all that is declared; arrays whose axes have names are faster here than in jaxtyping."""
-    plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    of_kind, axes = _kind(plain), plain.dim_str.split() if _of_numpy(plain) else ["_"]
-    if plain in (float, int, bool, str):
-        return of_kind
+def _test(hint: Any) -> Test:
+    """Of a type and of sizes; numbers and arrays whose axes have names are faster here than in jaxtyping."""
+    if hint in (Any, None, inspect.Parameter.empty) or isinstance(hint, str):
+        return lambda _: True
+    if hint in (float, int, bool, str, type(None)):
+        return lambda value: isinstance(value, hint)
+    axes = hint.dim_str.split() if _of_numpy(hint) else ["_"]
     if not all(axis.isidentifier() and axis[0] != "_" for axis in axes):
-        return lambda value: is_bearable(value, plain)
+        return lambda value: is_bearable(value, hint)
 
     def fits(value: Any) -> bool:
-        if not of_kind(value):
+        if type(value) is not Array or value.ndim != len(axes) or value.dtype.type.__name__ not in hint.dtypes:
             return False
-        sizes, *_ = get_shape_memo()
-        known = sizes.copy()
+        known = (sizes := get_shape_memo()[0]).copy()
         for axis, size in zip(axes, value.shape):
             if known.setdefault(axis, size) != size:
                 return False
