@@ -214,11 +214,8 @@ GOOD = {"x": np.ones((3, 2)), "y": np.ones(3)}
         ({"steps": 1.0}, "steps must be an integer, got a float 1.0"),
         ({"steps": np.float64(0.5)}, "steps must be an integer, got a float64 0.5"),
         ({"more": 3}, "more must be a tuple of items, each an array of floats of shape (n=3), got an int 3"),
-        ({"more": [[1, 2, 3], 3]}, "more[1] must be an array of floats of shape (n), got an int 3"),
-        (
-            {"more": [np.ones(2)]},
-            "more must be a tuple of items, each an array of floats of shape (n=3), got a tuple (array([1., 1.]),)",
-        ),
+        ({"more": [[1, 2, 3], 3]}, "more[1] must be an array of floats of shape (n=3), got an int 3"),
+        ({"more": [np.ones(2)]}, "more[0] must be an array of floats of shape (n=3), got float64 of shape (2,)"),
     ],
 )
 def test_a_type_or_shape_that_does_not_fit_is_refused_in_one_line(change, message):
@@ -256,7 +253,9 @@ def test_the_size_of_an_axis_may_be_an_argument():
         return np.ones(n + wrong)
 
     assert len(ones(np.int64(3))) == 3
-    with pytest.raises(Exception, match=r"ones\(\) return .*violates"):
+    with pytest.raises(
+        TypeError, match=r"^what is returned must be an array of floats of shape \(n=3\), got float64 of shape \(4,\)$"
+    ):
         ones(3, True)
 
 
@@ -308,7 +307,7 @@ def test_a_refusal_inside_keeps_its_message():
         (Annotated[Sequence[int], at_least(2)], (3, 1), "it must be at least 2, got 1 at index 1"),
         (Annotated[Sequence[str], SOME], [], "it must be not empty, got a list []"),
         (Sequence[Count], [1, 0], "it[1] must be at least 1, got 0"),
-        (tuple[Row, ...], [[1], [0, np.inf]], "it[1] must be finite, got inf at index 1"),
+        (tuple[Row, ...], [[1, 2], [0, np.inf]], "it[1] must be finite, got inf at index 1"),
         (Annotated[tuple[Float[Array, " _"], ...], FINITE], [[1], [0, np.inf]], "it[1] must be finite, got inf at index 1"),
         (Positive | None, -1, "it must be positive and finite, got -1.0"),
         (float | Annotated[Float[Array, " n"], POSITIVE], [-1], "it must be positive and finite, got -1.0 at index 0"),
