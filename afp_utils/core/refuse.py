@@ -37,7 +37,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import numpy as np
 from beartype.door import is_bearable
 from jaxtyping import AbstractArray, Bool, Float, Int
-from jaxtyping._storage import get_shape_memo, pop_shape_memo, push_shape_memo
+from jaxtyping._storage import get_shape_memo, pop_shape_memo, push_shape_memo, set_shape_memo
 from numpy import ndarray as Array
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
@@ -199,11 +199,13 @@ def _first_that_fits(hint: Any) -> Read:
     options = [_parts(part) for part in get_args(hint)]
 
     def first(name: str, value: Any) -> Any:
+        before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
         for read, fits, rules in options:
             with suppress(TypeError):  # of an item
                 taken = read(name, value)
                 if fits(taken):
                     return _ruled(rules, name, taken)
+            set_shape_memo(*(known.copy() for known in before))
         raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
 
     return first
