@@ -199,22 +199,28 @@ def _first_that_fits(hint: Any) -> Read:
     options = [_parts(part) for part in get_args(hint)]
 
     def first(name: str, value: Any) -> Any:
-        before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
+        before = _memo()
         for read, fits, rules in options:
             with suppress(TypeError):  # of an item
                 taken = read(name, value)
                 if fits(taken):
                     return _ruled(rules, name, taken)
-            set_shape_memo(*(known.copy() for known in before))
+            set_shape_memo(*before)
+            before = _memo()
         raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
 
     return first
+
+
+def _memo() -> Any:
+    return [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
 
 
 def _items(hint: Any) -> Read:
     origin, parts = get_origin(hint), get_args(hint)
     several = origin is not tuple or parts[-1:] == (Ellipsis,)
     reads = [_reader(part) for part in parts if part is not Ellipsis]
+    with_sizes = "jaxtyping" in str(parts)
 
     def items(name: str, value: Any) -> Any:
         if not isinstance(value, list | tuple | range | np.ndarray) or getattr(value, "ndim", 1) == 0:
@@ -222,7 +228,12 @@ def _items(hint: Any) -> Read:
         each = reads * len(value) if several else reads
         if len(each) != len(value):
             return value
-        taken = [read(f"{name}[{i}]", item) for i, (read, item) in enumerate(zip(each, value))]
+        taken = []
+        for i, (read, item) in enumerate(zip(each, value)):
+            before = _memo() if with_sizes else ()
+            taken.append(read(f"{name}[{i}]", item))
+            if with_sizes:  # those of other arguments, not those of other items: what these share, the function says
+                set_shape_memo(*before)
         return tuple(taken) if origin is tuple or (isinstance(value, tuple) and origin is not list) else taken
 
     return items
@@ -245,7 +256,7 @@ def _number(kind: type) -> Read:
 
 def _array(hint: Any) -> Read:
     """Lists and what NumPy can read as arrays; integers and truth values in the declared precision."""
-    wanted = next((name for name in ("int64", "float64") if name in hint.dtypes), None)
+    wanted = next((name for name in ("int64", "float64", "bool") if name in hint.dtypes), None)
     # half and extended precision, and objects such as fractions, only become floats
     codes = {"int64": "?bhilqBHILQ", "float64": "?bhilqBHILQegO"}.get(wanted or "", "")
     others = {np.dtype(code).type for code in codes if np.dtype(code).name not in hint.dtypes or code == "e"}
@@ -254,7 +265,9 @@ def _array(hint: Any) -> Read:
     def array(name: str, value: Any) -> Any:
         if type(value) is not Array:
             value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(name, value)
-        if not isinstance(value, Array) or value.dtype.type not in others:
+        if not isinstance(value, Array) or (value.size and value.dtype.type not in others) or not wanted:
+            return value
+        if not value.size and value.dtype.type.__name__ in hint.dtypes:
             return value
         if value.dtype == object and not all(isinstance(item, Real) for item in value.flat):
             return value

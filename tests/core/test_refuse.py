@@ -587,3 +587,26 @@ def test_threads_keep_what_they_print_and_their_sizes(capsys):
 def test_a_tuple_of_a_refused_option_leaves_no_sizes():
     two = tuple[Float[Array, " n"], Float[Array, " n"]] | tuple[Float[Array, " m"], Float[Array, " n"]]
     assert len(echo(two)(([1, 2], [1, 2, 3]))) == 2
+
+
+def test_what_is_empty_has_no_type():
+    assert same(echo(Int[Array, " n"])([]), np.zeros(0, int))
+    assert same(echo(Bool[Array, "n d"])([[]]), np.zeros((1, 0), bool))
+    assert same(echo(Row)(np.zeros(0, "f4")), np.zeros(0, "f4"))
+    whole = Annotated[Int[Array, " n"], SOME]
+    assert refusal(whole, np.zeros(0), ValueError) == "it must be not empty, got int64 of shape (0,)"
+
+
+def test_items_are_compared_with_the_arguments_before_them():
+    @checked
+    def given(x: Row, rows: tuple[Row, ...]):
+        return len(rows)
+
+    good = [np.ones(3)] * 50
+    for at in (0, 25, 49):
+        bad = [*good[:at], np.ones(2), *good[at + 1 :]]
+        with pytest.raises(TypeError, match=rf"^rows\[{at}\] must be an array of floats of shape \(n=3\), got"):
+            given(np.ones(3), bad)
+    assert given(np.ones(3), good) == 50
+    ragged = Sequence[Float[Array, "n _"]] | Float[Array, "model n width"]
+    assert len(echo(ragged)([np.ones((3, 2)), np.ones((2, 2))])) == 2, "the function says what they share"
