@@ -44,7 +44,6 @@ Thing = TypeVar("Thing", bound=Callable[..., Any])
 Read = Callable[[str, Any], Any]
 """How the value of a named argument is read as its annotation declares."""
 Test = Callable[[Any], bool]
-"""Whether a value has the declared type, and axes of the sizes that the arguments before it have fixed."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,7 @@ def checked(thing: Thing) -> Thing:
     many = {one.kind: (one.name, reads[one.name]) for one in parameters}
     more = repeat(many.get(inspect.Parameter.VAR_POSITIONAL, ("", _as_it_is)))
     _, other = many.get(inspect.Parameter.VAR_KEYWORD, ("", _as_it_is))
-    hint = thing.__annotations__.get("return")
-    answer = _refusing(hint, _as_it_is, _test(hint))
+    answer = _reader(thing.__annotations__.get("return"), as_it_is=True)
     defaults = {one.name: one.default for one in parameters}
     by_argument = any("{" in str(hint) for hint in thing.__annotations__.values())  # sizes: "{n} d"
 
@@ -163,30 +161,29 @@ def _as_it_is(_: str, value: Any) -> Any:
     return value
 
 
-def _reader(hint: Any) -> Read:
+def _reader(hint: Any, as_it_is: bool = False) -> Read:
     """Reads a value as `hint` declares, or refuses it: for its type, for the sizes known so far or for a rule."""
-    return _refusing(hint, *_parts(hint))
+    read, fits, rules = (_as_it_is, _test(hint), []) if as_it_is else _parts(hint)
 
-
-def _parts(hint: Any) -> tuple[Read, Test, Sequence[Rule]]:
-    hint, *more = get_args(hint) if get_origin(hint) is Annotated else (hint,)
-    rules = [rule for rule in more if isinstance(rule, Rule)]
-    if get_origin(hint) in (Union, types.UnionType):
-        return _first_that_fits(hint), _test(Any), rules
-    if get_origin(hint) in (tuple, list, Sequence):
-        return _items(hint), _test(hint), rules
-    read = _array(hint) if _of_numpy(hint) else _number(hint) if hint in (float, int, bool) else _as_it_is
-    return read, _test(hint), rules
-
-
-def _refusing(hint: Any, read: Read, fits: Test, rules: Sequence[Rule] = ()) -> Read:
-    def refusing(name: str, value: Any) -> Any:
+    def reader(name: str, value: Any) -> Any:
         value = read(name, value)
         if not fits(value):
             raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
         return _ruled(rules, name, value)
 
-    return refusing
+    return reader
+
+
+def _parts(hint: Any) -> tuple[Read, Test, Sequence[Rule]]:
+    hint, *more = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    rules = [rule for rule in more if isinstance(rule, Rule)]
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _first_that_fits(hint), _test(Any), rules
+    read = _as_it_is if origin not in (tuple, list, Sequence) else _items(hint)
+    if _of_numpy(hint) or hint in (float, int, bool):
+        read = _array(hint) if _of_numpy(hint) else _number(hint)
+    return read, _test(hint), rules
 
 
 def _ruled(rules: Sequence[Rule], name: str, value: Any) -> Any:
@@ -199,28 +196,22 @@ def _first_that_fits(hint: Any) -> Read:
     options = [_parts(part) for part in get_args(hint)]
 
     def first(name: str, value: Any) -> Any:
-        before = _memo()
         for read, fits, rules in options:
+            before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
             with suppress(TypeError):  # of an item
                 taken = read(name, value)
                 if fits(taken):
                     return _ruled(rules, name, taken)
             set_shape_memo(*before)
-            before = _memo()
         raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
 
     return first
-
-
-def _memo() -> Any:
-    return [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
 
 
 def _items(hint: Any) -> Read:
     origin, parts = get_origin(hint), get_args(hint)
     several = origin is not tuple or parts[-1:] == (Ellipsis,)
     reads = [_reader(part) for part in parts if part is not Ellipsis]
-    with_sizes = "jaxtyping" in str(parts)
 
     def items(name: str, value: Any) -> Any:
         if not isinstance(value, list | tuple | range | np.ndarray) or getattr(value, "ndim", 1) == 0:
@@ -230,10 +221,11 @@ def _items(hint: Any) -> Read:
             return value
         taken = []
         for i, (read, item) in enumerate(zip(each, value)):
-            before = _memo() if with_sizes else ()
+            before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
             taken.append(read(f"{name}[{i}]", item))
-            if with_sizes:  # those of other arguments, not those of other items: what these share, the function says
-                set_shape_memo(*before)
+            set_shape_memo(
+                *before
+            )  # the sizes of other arguments: what items share with one another, the function says
         return tuple(taken) if origin is tuple or (isinstance(value, tuple) and origin is not list) else taken
 
     return items
@@ -256,19 +248,19 @@ def _number(kind: type) -> Read:
 
 def _array(hint: Any) -> Read:
     """Lists and what NumPy can read as arrays; integers and truth values in the declared precision."""
-    wanted = next((name for name in ("int64", "float64", "bool") if name in hint.dtypes), None)
+    wanted = next((name for name in ("int64", "float64") if name in hint.dtypes), hint.dtypes[0])
     # half and extended precision, and objects such as fractions, only become floats
-    codes = {"int64": "?bhilqBHILQ", "float64": "?bhilqBHILQegO"}.get(wanted or "", "")
+    codes = {"int64": "?bhilqBHILQ", "float64": "?bhilqBHILQegO"}.get(wanted, "")
     others = {np.dtype(code).type for code in codes if np.dtype(code).name not in hint.dtypes or code == "e"}
     may_be_one = hint.index_variadic is not None or not hint.dims
 
     def array(name: str, value: Any) -> Any:
         if type(value) is not Array:
             value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(name, value)
-        if not isinstance(value, Array) or (value.size and value.dtype.type not in others) or not wanted:
+        if not isinstance(value, Array):
             return value
-        if not value.size and value.dtype.type.__name__ in hint.dtypes:
-            return value
+        if value.dtype.type not in others and (value.size or value.dtype.type.__name__ in hint.dtypes):
+            return value  # what is empty has no type
         if value.dtype == object and not all(isinstance(item, Real) for item in value.flat):
             return value
         if value.dtype == np.uint64 and wanted == "int64":
