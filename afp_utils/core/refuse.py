@@ -223,9 +223,7 @@ def _items(hint: Any) -> Read:
         for i, (read, item) in enumerate(zip(each, value)):
             before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
             taken.append(read(f"{name}[{i}]", item))
-            set_shape_memo(
-                *before
-            )  # the sizes of other arguments: what items share with one another, the function says
+            set_shape_memo(*before)  # items do not fix sizes: what they share with one another, the function says
         return tuple(taken) if origin is tuple or (isinstance(value, tuple) and origin is not list) else taken
 
     return items

@@ -525,7 +525,7 @@ def test_a_size_that_is_an_argument_is_named():
     with pytest.raises(
         TypeError, match=r"^x must be an array of floats of shape \(n=3, d\), got float64 of shape \(2, 1\)$"
     ):
-        given(3, np.ones((2, 1)))
+        given(x=np.ones((2, 1)), n=3)
     with pytest.raises(
         TypeError, match=r"^y must be an array of floats of shape \(m=3\) or None, got float64 of shape"
     ):
