@@ -12,36 +12,38 @@ ValueError: exponent must be positive and finite, got -2.0
 Traceback (most recent call last):
 TypeError: x must be an array of floats of shape (n), got float64 of shape (1, 2)
 
-Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and lists of them are taken for what
-they are. What does not fit raises an error of one line that names the argument, the rule and the value: `TypeError` for
-a type or a shape, `ValueError` for a rule.
+Numbers are numbers: integers where floats are meant, NumPy's scalars, 0-d arrays and tensors, fractions and lists of
+them are taken for what they are. Single precision is kept; half and extended precision become double. What does not fit
+raises an error of one line that names the argument, the rule and the value: `TypeError` for a type or a shape,
+`ValueError` for a rule, for masked numbers and for integers beyond 64 bits.
+
+Not done: defaults are taken as they stand, and so is what is declared by a name in quotes. A dataclass that inherits
+from a checked one must be `checked` itself. A callback that jaxtyping checks outside a context of its own shares the
+names of axes with the call that it serves.
 """
 
 import functools
 import inspect
-import io
-import re
 import reprlib
 import types
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, repeat
 from numbers import Integral, Real
+from textwrap import shorten
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
-from beartype import BeartypeConf, beartype
-from beartype.roar import BeartypeCallHintParamViolation
-from jaxtyping import AbstractArray, Bool, Float, Int, jaxtyped, print_bindings
+from beartype.door import is_bearable
+from jaxtyping import AbstractArray, Bool, Float, Int
+from jaxtyping._storage import get_shape_memo, pop_shape_memo, push_shape_memo, set_shape_memo
 from numpy import ndarray as Array
 
 Thing = TypeVar("Thing", bound=Callable[..., Any])
 Read = Callable[[str, Any], Any]
 """How the value of a named argument is read as its annotation declares."""
-PLAIN = BeartypeConf(is_color=False)
-"""Messages without the codes that colour a terminal."""
-MANY = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
-"""Arguments without names of their own are passed on as they are."""
+Test = Callable[[Any], bool]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ FINITE = Rule("finite", np.isfinite)
 POSITIVE = Rule("positive and finite", lambda value: (value > 0) & (value < np.inf))
 NONNEGATIVE = Rule("non-negative and finite", lambda value: (value >= 0) & (value < np.inf))
 INCREASING = Rule("strictly increasing", _increases)
+UNMASKED = Rule("unmasked", lambda value: ~np.ma.getmaskarray(value))
+IN_64_BITS = Rule("at most 2^63 - 1", lambda value: value < np.uint64(2**63))
 SOME = Rule("not empty", lambda value: value.size > 0 if isinstance(value, np.ndarray) else len(value) > 0)
 
 Finite = Annotated[float, FINITE]
@@ -98,52 +102,54 @@ def require(rule: Rule, **arguments: Any) -> None:
 
 
 def _require(rule: Rule, name: str, value: Any) -> None:
-    if isinstance(value, list | tuple) and rule is not SOME:
+    if isinstance(value, list | tuple | range) and rule is not SOME:
         if not all(isinstance(item, Real) for item in value):  # arrays of several lengths, say
             for i, item in enumerate(value):
                 _require(rule, f"{name}[{i}]", item)
             return
         value = np.asarray(value)
-    fits = rule.fits(value)
+    try:
+        fits = rule.fits(value)
+    except (TypeError, RuntimeError) as error:  # no numbers; a tensor with a gradient
+        raise _refusal(TypeError, name, rule.words, _shown(value)) from error
     if fits is True:
         return
     bad = ~np.asarray(fits, dtype=bool)
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
-        got = np.asarray(value)[where] if len(where) == np.ndim(value) else _shown(value)
+        got = str(np.asarray(value)[where]) if len(where) == np.ndim(value) else _shown(value)
         place = f" at index {where[0] if len(where) == 1 else where}" if where else ""
-        raise ValueError(f"{name} must be {rule.words}, got {got}{place}")
+        raise _refusal(ValueError, name, rule.words, got + place)
 
 
 def checked(thing: Thing) -> Thing:
     """Decorator of every public function and dataclass: at each call, numbers are read as declared, or refused.
 
-    All that an annotation says is looked up once, here; a call of three arguments costs about as much as the
-    isinstance checks of its arrays.
+    All that an annotation says is looked up once, here. An array whose axes have names costs about one microsecond.
     """
     if isinstance(thing, type):
         thing.__init__ = checked(thing.__init__)  # type: ignore[misc]
         return thing
-    typed: Callable[..., Any] = beartype(conf=PLAIN)(thing)
-    parameters = [one for one in inspect.signature(thing).parameters.values() if one.kind not in MANY]
-    hints = {one.name: one.annotation for one in parameters}
-    if any("{" in str(hint) for hint in thing.__annotations__.values()):  # sizes that arguments hold: "{n} d"
-        typed = jaxtyped(typed, typechecker=None)
-    reads = {name: _reader(hint) or _as_it_is for name, hint in hints.items()}
-    in_order = tuple((one.name, reads[one.name]) for one in parameters if one.kind is not one.KEYWORD_ONLY)
+    parameters = inspect.signature(thing).parameters.values()
+    reads = {one.name: _reader(one.annotation) for one in parameters}
+    in_order = [(one.name, reads[one.name]) for one in parameters if one.kind <= one.POSITIONAL_OR_KEYWORD]
+    many = {one.kind: (one.name, reads[one.name]) for one in parameters}
+    more = repeat(many.get(inspect.Parameter.VAR_POSITIONAL, ("", _as_it_is)))
+    _, other = many.get(inspect.Parameter.VAR_KEYWORD, ("", _as_it_is))
+    answer = _reader(thing.__annotations__.get("return"), as_it_is=True)
+    defaults = {one.name: one.default for one in parameters}
+    by_argument = any("{" in str(hint) for hint in thing.__annotations__.values())  # sizes: "{n} d"
 
     @functools.wraps(thing)
     def call(*args: Any, **kwargs: Any) -> Any:
-        # zip stops at the last known argument: one more reaches Python, which may say what is wrong with it
-        taken = [read(name, value) for (name, read), value in zip(in_order, args)]
-        named = {name: reads.get(name, _as_it_is)(name, value) for name, value in kwargs.items()}
-        with jaxtyped("context"):
-            try:
-                return typed(*taken, *args[len(taken) :], **named)
-            except BeartypeCallHintParamViolation as error:
-                said, sizes = error, _sizes()
-        given = dict(zip(reads, taken)) | named
-        raise TypeError(_in_one_line(said, given, hints, sizes))
+        push_shape_memo(defaults | dict(zip(defaults, args)) | kwargs if by_argument else {})
+        try:
+            # one argument too many, or of no known name, reaches Python, which says what is wrong with it
+            taken = [read(name, value) for (name, read), value in zip(chain(in_order, more), args)]
+            named = {name: reads.get(name, other)(name, value) for name, value in kwargs.items()}
+            return answer("what is returned", thing(*taken, **named))
+        finally:
+            pop_shape_memo()
 
     return call  # type: ignore[return-value]
 
@@ -155,89 +161,84 @@ def _as_it_is(_: str, value: Any) -> Any:
     return value
 
 
-def _reader(hint: Any) -> Read | None:
-    """The function that reads a value as `hint` declares; None if there is nothing to read or to test."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _ruled(parts[0], [rule for rule in parts[1:] if isinstance(rule, Rule)])
-    if origin in (Union, types.UnionType):
-        return _first_that_fits(parts)
-    if origin in (tuple, list, Sequence):
-        return _items(origin, parts)
-    if isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray):
-        return _array(hint)
-    return _number(hint) if hint in (float, int, bool) else None
+def _reader(hint: Any, as_it_is: bool = False) -> Read:
+    """Reads a value as `hint` declares, or refuses it: for its type, for the sizes known so far or for a rule."""
+    read, fits, rules = (_as_it_is, _test(hint), []) if as_it_is else _parts(hint)
 
-
-def _ruled(hint: Any, rules: list[Rule]) -> Read:
-    read, fits = _reader(hint) or _as_it_is, _kind(hint)
-
-    def ruled(name: str, value: Any) -> Any:
+    def reader(name: str, value: Any) -> Any:
         value = read(name, value)
-        if fits(value):  # anything else is refused for its type
-            for rule in rules:
-                _require(rule, name, value)
-        return value
+        if not fits(value):
+            raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
+        return _ruled(rules, name, value)
 
-    return ruled
+    return reader
 
 
-def _first_that_fits(parts: Sequence[Any]) -> Read:
-    options = [(_reader(part) or _as_it_is, _kind(part)) for part in parts]
+def _parts(hint: Any) -> tuple[Read, Test, Sequence[Rule]]:
+    hint, *more = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    rules = [rule for rule in more if isinstance(rule, Rule)]
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _first_that_fits(hint), _test(Any), rules
+    read = _as_it_is if origin not in (tuple, list, Sequence) else _items(hint)
+    if _of_numpy(hint) or hint in (float, int, bool):
+        read = _array(hint) if _of_numpy(hint) else _number(hint)
+    return read, _test(hint), rules
+
+
+def _ruled(rules: Sequence[Rule], name: str, value: Any) -> Any:
+    for rule in rules if value is not None else ():
+        _require(rule, name, value)
+    return value
+
+
+def _first_that_fits(hint: Any) -> Read:
+    options = [_parts(part) for part in get_args(hint)]
 
     def first(name: str, value: Any) -> Any:
-        for read, fits in options:
+        for read, fits, rules in options:
+            before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
             with suppress(TypeError):  # of an item
                 taken = read(name, value)
                 if fits(taken):
-                    return taken
-        return value
+                    return _ruled(rules, name, taken)
+            set_shape_memo(*before)
+        raise _refusal(TypeError, name, _in_words(hint, _sizes()), _shown(value))
 
     return first
 
 
-def _items(origin: Any, parts: Sequence[Any]) -> Read:
+def _items(hint: Any) -> Read:
+    origin, parts = get_origin(hint), get_args(hint)
     several = origin is not tuple or parts[-1:] == (Ellipsis,)
-    reads = [_item(part) for part in (parts[:1] if several else parts)]
+    reads = [_reader(part) for part in parts if part is not Ellipsis]
 
     def items(name: str, value: Any) -> Any:
-        if not isinstance(value, list | tuple | np.ndarray) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        if not isinstance(value, list | tuple | range | np.ndarray) or getattr(value, "ndim", 1) == 0:
             return value
         each = reads * len(value) if several else reads
         if len(each) != len(value):
             return value
-        taken = [read(f"{name}[{i}]", item) for i, (read, item) in enumerate(zip(each, value))]
+        taken = []
+        for i, (read, item) in enumerate(zip(each, value)):
+            before = [known.copy() for known in get_shape_memo()]  # type: ignore[no-untyped-call]
+            taken.append(read(f"{name}[{i}]", item))
+            set_shape_memo(*before)  # items do not fix sizes: what they share with one another, the function says
         return tuple(taken) if origin is tuple or (isinstance(value, tuple) and origin is not list) else taken
 
     return items
 
 
-def _item(hint: Any) -> Read:
-    """Items are numbers or arrays one and all: beartype looks at one of many, drawn by chance."""
-    read, fits = _reader(hint), _kind(hint)
-    if not read:
-        return _as_it_is
-
-    def item(name: str, value: Any) -> Any:
-        taken = read(name, value)
-        if not fits(taken):
-            raise TypeError(f"{name} must be {_in_words(hint, {})}, got {_shown(value)}")
-        return taken
-
-    return item
-
-
 def _number(kind: type) -> Read:
-    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: (np.bool_,)}[kind]
+    wanted = {float: (Real, np.bool_), int: (Integral, np.bool_), bool: (bool, np.bool_)}[kind]
 
     def number(_: str, value: Any) -> Any:
-        if isinstance(value, kind):
+        if isinstance(value, kind) and type(value) is not bool:
             return value
-        if isinstance(value, np.ndarray) and value.ndim == 0:
-            value = value[()]
-        if isinstance(value, wanted):
+        one = value.item() if getattr(value, "ndim", None) == 0 and not np.ma.is_masked(value) else value
+        if isinstance(one, wanted):
             with suppress(OverflowError):  # an integer beyond the largest float
-                return kind(value)
+                return kind(one)
         return value
 
     return number
@@ -245,92 +246,103 @@ def _number(kind: type) -> Read:
 
 def _array(hint: Any) -> Read:
     """Lists and what NumPy can read as arrays; integers and truth values in the declared precision."""
-    declared = [name for name in ("int64", "float64") if name in hint.dtypes]
-    kinds = {"b": "bool", "i": "int64", "u": "uint64"}
-    into = {kind: declared[0] for kind, name in kinds.items() if declared and name not in hint.dtypes}
+    wanted = next((name for name in ("int64", "float64") if name in hint.dtypes), hint.dtypes[0])
+    # half and extended precision, and objects such as fractions, only become floats
+    codes = {"int64": "?bhilqBHILQ", "float64": "?bhilqBHILQegO"}.get(wanted, "")
+    others = {np.dtype(code).type for code in codes if np.dtype(code).name not in hint.dtypes or code == "e"}
     may_be_one = hint.index_variadic is not None or not hint.dims
 
-    def array(_: str, value: Any) -> Any:
-        if not isinstance(value, np.ndarray):
-            value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(value)
-            if not isinstance(value, np.ndarray):
-                return value
-        wanted = into.get(value.dtype.kind)
-        return value.astype(wanted) if wanted else value
+    def array(name: str, value: Any) -> Any:
+        if type(value) is not Array:
+            value = np.asarray(value) if may_be_one and isinstance(value, Real) else _as_array(name, value)
+        if not isinstance(value, Array):
+            return value
+        if value.dtype.type not in others and (value.size or value.dtype.type.__name__ in hint.dtypes):
+            return value  # what is empty has no type
+        if value.dtype == object and not all(isinstance(item, Real) for item in value.flat):
+            return value
+        if value.dtype == np.uint64 and wanted == "int64":
+            _require(IN_64_BITS, name, value)
+        with np.errstate(all="ignore"), suppress(OverflowError):  # integers and extended precision reach further
+            value = value.astype(wanted)
+        return value
 
     return array
 
 
-def _as_array(value: Any) -> Any:
-    if isinstance(value, list | tuple) or hasattr(value, "__array__"):
+def _as_array(name: str, value: Any) -> Any:
+    several = isinstance(value, list | tuple)
+    if several and any(isinstance(item, np.ma.MaskedArray) for item in value):
+        value = np.ma.array(value)
+    if isinstance(value, np.ma.MaskedArray):
+        _require(UNMASKED, name, value)
+    if several or hasattr(value, "__array__"):
         with suppress(TypeError, ValueError, RuntimeError):  # rows of different lengths, a tensor with a gradient
             array = np.asarray(value)
-            return array if array.dtype.kind in "biufc" else value
+            return array if array.dtype.kind in "biufcO" else value
     return value
 
 
-def _kind(hint: Any) -> Callable[[Any], bool]:
-    """Test for a value of the declared kind; the types of its items and its sizes are checked later."""
-    hint = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    kind = get_origin(hint) or hint
-    if kind in (Union, types.UnionType):
-        parts = [_kind(part) for part in get_args(hint)]
-        return lambda value: any(fits(value) for fits in parts)
-    if kind is Literal:
-        return lambda value: isinstance(value, Hashable) and value in get_args(hint)
-    if not isinstance(kind, type):
-        return lambda _: False
-    if not issubclass(kind, AbstractArray):
-        return lambda value: isinstance(value, kind)
-    array, ndim = kind.array_type, len(kind.dims)
-    if kind.index_variadic is not None:
-        return lambda value: isinstance(value, array)
-    return lambda value: isinstance(value, array) and value.ndim == ndim
+def _of_numpy(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, AbstractArray) and issubclass(hint.array_type, np.ndarray)
+
+
+def _test(hint: Any) -> Test:
+    """Numbers, and arrays whose axes have names, are faster here than in jaxtyping, whose record of sizes they share."""
+    if hint in (Any, None, inspect.Parameter.empty) or isinstance(hint, str):
+        return lambda _: True
+    if hint in (float, int, bool, str, type(None)):
+        return lambda value: isinstance(value, hint)
+    axes = hint.dim_str.split() if _of_numpy(hint) else ["_"]
+    if not all(axis.isidentifier() and axis[0] != "_" for axis in axes):
+        return lambda value: is_bearable(value, hint)
+
+    def fits(value: Any) -> bool:
+        if type(value) is not Array or value.ndim != len(axes) or value.dtype.type.__name__ not in hint.dtypes:
+            return False
+        known = (sizes := get_shape_memo()[0]).copy()  # type: ignore[no-untyped-call]
+        for axis, size in zip(axes, value.shape):
+            if known.setdefault(axis, size) != size:
+                return False
+        sizes.update(known)
+        return True
+
+    return fits
 
 
 # ---- saying what does not fit ----
 
 
-def _sizes() -> dict[str, str]:
-    """The sizes of the axes that the arguments checked so far have fixed, by name."""
-    with redirect_stdout(io.StringIO()) as said:
-        print_bindings()  # type: ignore[no-untyped-call]
-    return dict(line.split("=", 1) for line in said.getvalue().splitlines() if "=" in line)
+def _sizes() -> dict[str, Any]:
+    """The sizes of the axes that the arguments checked so far have fixed, by name, and those that are arguments."""
+    one, several, _, arguments = get_shape_memo()  # type: ignore[no-untyped-call]
+    by_argument = {f"{{{name}}}": value for name, value in arguments.items()}
+    return by_argument | one | {name: shape for name, (_, shape) in several.items()}
 
 
-def _in_one_line(error: Exception, given: dict[str, Any], hints: dict[str, Any], sizes: dict[str, str]) -> str:
-    found = re.search(r"parameter (\w+)=", str(error))
-    if not found or found[1] not in given:
-        return " ".join(str(error).split())
-    name = found[1]
-    return f"{name} must be {_in_words(hints[name], sizes)}, got {_shown(given[name])}"
+def _refusal(kind: type[Exception], name: str, rule: str, got: str) -> Exception:
+    return kind(shorten(f"{name} must be {rule}, got {got}", 200, placeholder=" ..."))
 
 
 def _shown(value: Any) -> str:
-    if value is None:
-        return "None"
-    if isinstance(value, np.generic):
-        return f"{_named(type(value))} {value}"
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{value.dtype} of shape {tuple(value.shape)}"
-    return " ".join(f"{_named(type(value))} {reprlib.repr(value)}".split())
+    with suppress(Exception):  # whatever an object does when it is asked what it is
+        if hasattr(value, "shape") and hasattr(value, "dtype") and not isinstance(value, np.generic):
+            return f"{value.dtype} of shape {tuple(value.shape)}"
+        said = str(value) if isinstance(value, np.generic) else reprlib.repr(value)
+        return said if value is None else f"{_named(type(value))} {said}"
+    return _named(type(value))
 
 
 def _named(kind: type) -> str:
     return f"{'an' if kind.__name__[0] in 'AEIOaeio' else 'a'} {kind.__name__}"
 
 
-WORDS: dict[Any, str] = {
-    float: "a number",
-    int: "an integer",
-    bool: "True or False",
-    str: "a string",
-    type(None): "None",
-}
+WORDS: dict[Any, str] = {float: "a number", int: "an integer", bool: "True or False", str: "a string"}
+WORDS |= {type(None): "None", Callable: "a function"}
 KINDS: dict[Any, str] = {Float: "floats", Int: "integers", Bool: "truth values"}
 
 
-def _in_words(hint: Any, sizes: dict[str, str]) -> str:
+def _in_words(hint: Any, sizes: dict[str, Any]) -> str:
     origin, parts = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return _in_words(parts[0], sizes)
@@ -344,9 +356,7 @@ def _in_words(hint: Any, sizes: dict[str, str]) -> str:
         return f"a {origin.__name__.lower()} of " + (f"items, each {each[0]}" if several else ", ".join(each))
     if isinstance(hint, type) and issubclass(hint, AbstractArray):
         known = [(axis, sizes.get(axis.lstrip("*"))) for axis in hint.dim_str.split()]
-        axes = [f"{axis}={size}" if size else axis for axis, size in known]
+        axes = [axis if size is None else f"{axis.strip('{}')}={size}" for axis, size in known]
         kind = "an array" if hint.array_type is Array else _named(hint.array_type)
         return f"{kind} of {KINDS.get(hint.dtype, hint.dtype.__name__)} of shape ({', '.join(axes)})"
-    if origin is Callable:
-        return "a function"
-    return WORDS.get(hint) or (_named(hint) if isinstance(hint, type) else str(hint))
+    return WORDS.get(origin or hint) or (_named(hint) if isinstance(hint, type) else str(hint))
