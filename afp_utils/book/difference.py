@@ -33,6 +33,8 @@ def _plain(value: Any) -> Any:
     """Numbers of any kind as an array, dataclasses as dictionaries, everything else as it is."""
     if hasattr(value, "detach"):  # a torch tensor
         value = value.detach().cpu().numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        value = value.astype(float).filled(np.nan)
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: getattr(value, item.name) for item in fields(value)}
     if isinstance(value, list):
@@ -71,6 +73,7 @@ def leaves(got: Any, truth: Any, place: str = "") -> list[Leaf]:
         expect(isinstance(got, np.ndarray) and got.dtype.kind in "biufc", wrong)
         turned = got.shape == truth.T.shape and _close(got.T, truth).all()
         expect(got.shape == truth.shape, wrong + ": it is transposed" * bool(turned))
+        expect(got.dtype != np.float16, f"{what} has half precision: compute in double precision")
         return [(place, got, truth)]
     return [(place, np.array(np.array_equal(got, truth), object), np.array(True, object))]
 
@@ -88,11 +91,10 @@ def _close(got: np.ndarray, truth: np.ndarray, tolerance: float = 1e-6) -> np.nd
     if got.dtype.kind in "biuO" and truth.dtype.kind in "biuO":
         return np.asarray(got == truth)
     grain = np.finfo(got.dtype).eps if got.dtype.kind in "fc" else 0.0
-    single = grain > 1e-12
-    tolerance = max(tolerance, np.sqrt(grain)) if single else tolerance
+    tolerance = max(tolerance, 100 * grain)
     size = np.abs(truth[np.isfinite(truth)]).max(initial=0.0)
     # entries that cancel to about zero have the rounding of the large ones
-    floor = max(1e-3 * tolerance, 100 * grain) * size + max(1e-12, grain)
+    floor = max(1e-3 * tolerance, 100 * grain) * size + (1e-12 if size else max(1e-12, grain))
     return np.isclose(got, truth, rtol=tolerance, atol=floor, equal_nan=True)
 
 
@@ -100,9 +102,14 @@ def _close(got: np.ndarray, truth: np.ndarray, tolerance: float = 1e-6) -> np.nd
 
 # Sentence, and what then holds for every result and its truth.
 KINDS: tuple[tuple[str, Answer], ...] = (
+    ("your values are complex, the right ones are real", lambda a, b: np.iscomplexobj(a) > np.iscomplexobj(b)),
     ("the sign is wrong", lambda a, b: _close(-a, b)),
     ("your values are all zero", lambda a, b: a == 0),
     ("the sign is wrong in places", lambda a, b: _close(np.abs(a), np.abs(b))),
+    ("your values are the squares of the right ones", lambda a, b: _close(a, b**2)),
+    ("your values are the square roots of the right ones", lambda a, b: _close(a**2, b) & (a >= 0)),
+    ("your values are one divided by the right ones", lambda a, b: _close(a * b, np.ones_like(b))),
+    ("your values are one minus the right ones", lambda a, b: _close(1 - a, b)),
     ("it is transposed", lambda a, b: a.shape == b.T.shape and _close(a, b.T)),
     ("the values are right and stand in the wrong order", lambda a, b: _close(np.sort(a, None), np.sort(b, None))),
     ("the entries are shifted by one", lambda a, b: a.ndim and len(a) > 1 and _shifted(a, b)),
@@ -128,12 +135,21 @@ def difference(
         where += f"{' and '.join(place for place in places if place in wrong)} wrong, the rest right: "
     if len(wrong) > 1 and all(map(_exchanged, results)):
         return where + "the parts are right and stand in the wrong order"
-    pairs = [(got + 0.0, truth + 0.0) for leaves in bad for _, got, truth in leaves if truth.dtype != "O"]
+    of = {
+        place: [(got + 0.0, truth + 0.0) for b in bad for p, got, truth in b if p == place and truth.dtype != "O"]
+        for place in places
+    }
+    pairs = [pair for pairs in of.values() for pair in pairs]
     if not pairs:
         return where + "that is not the right one"
-    kinds = (words for words, fits in KINDS if all(np.all(fits(*pair)) for pair in pairs))
-    kind = next(kinds, "") or _factor(pairs) or experiment(names, answer, solution, cases, tolerance)
+    in_part = (f"{place}: {kind}" for place in places if (kind := of[place] and _kind(of[place])))
+    kind = _kind(pairs) or next(in_part, "") or experiment(names, answer, solution, cases, tolerance)
     return where + (kind or _rest(pairs))
+
+
+def _kind(pairs: list[Pair]) -> str:
+    kinds = (words for words, fits in KINDS if all(np.all(fits(*pair)) for pair in pairs))
+    return next(kinds, "") or _factor(pairs)
 
 
 def _exchanged(leaves: list[Leaf]) -> bool:
@@ -157,31 +173,33 @@ def _rest(pairs: list[Pair]) -> str:
 def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
     """The one argument that separates the inputs where an answer is wrong from the others, if there is one."""
     found = []
-    for k, name in enumerate(names):
-        sizes = [_number(case[k]) for case in cases]
-        if None in sizes:
-            continue
-        label = f"`{name}`" if isinstance(cases[0][k], Number) else f"the length of `{name}`"
-        wrong, right = (np.array([size for size, b in zip(sizes, bad) if b is kind]) for kind in (True, False))
+    sizes = [{label: size for pair in zip(names, case) for label, size in _sizes(*pair)} for case in cases]
+    for label in (label for label in sizes[0] if all(label in size for size in sizes)):
+        wrong, right = (np.array([size[label] for size, b in zip(sizes, bad) if b is kind]) for kind in (True, False))
         one = (wrong == wrong[0]).all() and wrong[0] not in right and (len(wrong) > 1 or wrong[0] in (0, 1))
+        several = min(len(wrong), len(right)) > 1  # one alone is an end of the line in half of all cases
         rules = (
             (f"= {wrong[0]:g}", one),
             ("is negative", (wrong < 0).all() and (right >= 0).all()),
             ("is positive", (wrong > 0).all() and (right <= 0).all()),
-            ("is small", wrong.max() < right.min()),
-            ("is large", wrong.min() > right.max()),
+            ("is small", several and wrong.max() < right.min()),
+            ("is large", several and wrong.min() > right.max()),
         )
         found += [((rank + 1) // 2, f"where {label} {words}") for rank, (words, fits) in enumerate(rules) if fits][:1]
     best = [words for rank, words in found if rank == min(found)[0]]
     return best[0] if len(best) == 1 else "for others"
 
 
-def _number(value: Any) -> float | None:
-    """What a sentence can say of an argument: a number itself, or the length of an array."""
+def _sizes(name: str, value: Any) -> Iterator[tuple[str, float]]:
+    """What a sentence can say of an argument: a number itself, or the length and the least entry of an array."""
     value = _plain(value)
-    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and value.ndim == 0:
-        return float(value)
-    return float(len(value)) if isinstance(value, np.ndarray | tuple) else None
+    number = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+    if number and value.ndim == 0:
+        yield f"`{name}`", float(value)
+    elif isinstance(value, np.ndarray | tuple):
+        yield f"the length of `{name}`", len(value)
+        if number and value.size:
+            yield f"the least entry of `{name}`", float(value.min())
 
 
 def _factor(pairs: list[Pair]) -> str:
@@ -194,16 +212,22 @@ def _factor(pairs: list[Pair]) -> str:
     top = np.abs(truth).argmax()
     factor, shift = got[top] / truth[top], got[top] - truth[top]
     if all(_close(a, factor * b).all() for a, b in pairs):
-        much = max(abs(factor), 1 / abs(factor))
-        words = f"{much:.4g} times" if much > 1.1 else f"{much - 1:.2g} of their size"
-        sign = "" if np.isclose(factor, abs(factor)) else ", and their sign or phase is wrong"
-        return f"your values are {words} too {'large' if abs(factor) > 1 else 'small'}{sign}"
+        much, known = (
+            max(abs(factor), 1 / abs(factor)),
+            {"π": np.pi, "2π": 2 * np.pi} | {str(k): k for k in range(2, 11)},
+        )
+        times = next((f"{word} times" for word, size in known.items() if np.isclose(much, size)), "")
+        size = f"{times} too {'large' if abs(factor) > 1 else 'small'}" if times else "off by a constant factor"
+        return f"your values are {size}" + ", and their sign or phase is wrong" * (not np.isclose(factor, abs(factor)))
     if all(_close(a, b + shift).all() for a, b in pairs):
         return "your values are off by an additive constant"
     return "your values are all the same, the right ones are not" if _close(got, got[:1]).all() else ""
 
 
 # ---- what happens at other arguments ----
+
+# What an answer and the truth may differ by, and how to find it.
+ERRORS: tuple[tuple[str, Answer], ...] = (("factor", np.divide), ("term", np.subtract))
 
 
 def attempt(function: Answer, arguments: Case) -> Any:
@@ -217,55 +241,104 @@ def attempt(function: Answer, arguments: Case) -> Any:
 def experiment(
     names: list[str], answer: Answer, solution: Answer, cases: list[Case], tolerance: float, seconds: float = 2.0
 ) -> str:
-    """Name an argument on which only one of both depends, or one at whose special value the answer is right."""
-    end, found = time.monotonic() + seconds, list[str]()
-    before = [[attempt(function, case) for case in cases] for function in (answer, solution)]
-    for words, moved in _moves(names, cases):
-        if time.monotonic() > end:
-            break
+    """Name an argument on which only one of both depends, or on which their error depends, or where both agree."""
+    end, special, limits, matter = time.monotonic() + seconds, list[str](), list[str](), list(names)
+    held: dict[str, list[str]] = {word: [] for word, _ in ERRORS}  # arguments that do not change the error
+    before = [2 * [attempt(function, case) for case in cases] for function in (answer, solution)]
+    for name, words, moved in _moves(names, cases):
         after = [[attempt(function, case) for case in moved] for function in (answer, solution)]
-        if any(result is None for results in after for result in results):
+        if time.monotonic() > end or any(result is None for results in after for result in results):
             continue
-        if not words.startswith("on "):
-            if all(same(one, other, tolerance) for one, other in zip(*after)) and _varied(after[1]):
-                found.append(words)
+        if words:
+            found, near = (limits, 1e-3) if words.startswith(("small", "large")) else (special, tolerance)
+            found += [words] * (all(same(*pair, near) for pair in zip(*after)) and _varied(after[1]))
             continue
-        depends = [not all(same(*both, tolerance) for both in zip(*pair)) for pair in zip(before, after)]
-        if depends[0] != depends[1]:
-            which = ("depends", "does not") if depends[0] else ("does not depend", "does")
-            return f"your result {which[0]} {words}, the right one {which[1]}"
-    return f"your result would be right with {' or '.join(found[:2])}: look at how that enters" if found else ""
+        mine, right = (not all(same(*pair, tolerance) for pair in zip(*both)) for both in zip(before, after))
+        if mine != right:
+            which = ("depends", "does not") if mine else ("does not depend", "does")
+            return f"your result {which[0]} on `{name}`, the right one {which[1]}"
+        if not right:
+            matter.remove(name)
+        for word, error in ERRORS if right else ():
+            held[word] += [name] * _unmoved(error, before, after)
+    return _found(matter, held, special, limits)
+
+
+def _found(matter: list[str], held: dict[str, list[str]], special: list[str], limits: list[str]) -> str:
+    for word, fixed in held.items():
+        rest = [f"`{name}`" for name in matter if name not in fixed] or ["the lengths of the arguments"]
+        if fixed and len(rest) == 1:
+            return f"your result is right up to a {word} that depends on {rest[0]} alone"
+    if special:
+        return f"your result would be right with {' or '.join(special[:2])}: look at how that enters"
+    if limits:
+        return f"your result is nearly right for {' or '.join(limits[:2])}"
+    free = (f"{word} that does not depend on `{'` or `'.join(fixed)}`" for word, fixed in held.items() if fixed)
+    return f"your result is right up to a {words}" if (words := next(free, "")) else ""
+
+
+def _unmoved(error: Answer, before: list[list[Any]], after: list[list[Any]]) -> bool:
+    """Whether answers have one error before and after a move."""
+    with suppress(Mistake, TypeError, ValueError):
+        old, new = (
+            [error(got + 0.0, truth + 0.0) for pair in zip(*both) for _, got, truth in leaves(*pair)]
+            for both in (before, after)
+        )  # which is 0 / 0 where both are zero
+        return all((_close(b, a) | np.isnan(a) | np.isnan(b)).all() for a, b in zip(old, new, strict=True))
+    return False
 
 
 def _varied(results: list[Any]) -> bool:
-    """Whether results say enough for an answer that shares them: several finite sizes."""
-    values = np.concatenate([np.abs(np.ravel(a)) for result in results for _, a, _ in leaves(result, result)])
-    return bool(np.isfinite(values).all() and not _close(values, values[:1]).all())
+    """Whether results say enough for an answer that shares them: three different ones, all finite."""
+    finite = all(np.isfinite(a + 0.0).all() for result in results for _, a, _ in leaves(result, result))
+    return finite and sum(not any(same(r, s, 1e-6) for s in results[:i]) for i, r in enumerate(results)) > 2
 
 
-def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, list[Case]]]:
-    """Words for a change of one argument, and the changed arguments: that of the next case, zero, one, another one."""
-    sorts = [[(type(value), getattr(_plain(value), "shape", None)) for value in case] for case in cases]
+def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, str, list[Case]]]:
+    """Changes of one argument: its name, words for a special value or none for other values, the changed arguments."""
     for k, name in enumerate(names):
+        own = [case[k] for case in cases]
+        arrays = [_plain(list(value) if isinstance(value, tuple) else value) for value in own]
 
         def put(values: Iterable[Any], k: int = k) -> list[Case]:
-            return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(cases, values)]
+            return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(2 * cases, values)]
 
-        after = [*range(1, len(cases)), 0]
-        alike = [j if sorts[i][k] == sorts[j][k] else i for i, j in enumerate(after)]
-        yield f"on `{name}`", put(cases[j][k] for j in alike)
-        for number in (0, 1):
-            with suppress(TypeError):
-                yield f"`{name}` = {number}", put([_filled(case[k], number) for case in cases])
+        alike = [two if _sort(one) == _sort(two) else one for one, two in zip(own, own[1:] + own[:1])]
+        # besides the values of the next case some of no case: inputs may come in pairs that differ by a sign
+        yield name, "", put(alike + [_with(*pair) for pair in zip(own, map(_shrunk, arrays))])
+        for words, changed in _specials(arrays):
+            yield name, f"{words[0]}`{name}`{words[1]}", put(_with(*pair) for pair in zip(own, changed))
         for j in range(k):
-            if all(sort[j] == sort[k] for sort in sorts):
-                yield f"`{name}` = `{names[j]}`", put(case[j] for case in cases)
+            if all(_sort(case[j]) == _sort(case[k]) for case in cases):
+                yield name, f"`{name}` = `{names[j]}`", put(case[j] for case in cases)
 
 
-def _filled(value: Any, number: int) -> Any:
-    """A value of the same form with all its numbers equal to `number`; raises `TypeError` where there are others."""
-    array = _plain(list(value) if isinstance(value, tuple) else value)
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf":
-        raise TypeError
-    filled = np.full_like(array, number)
-    return filled if isinstance(value, np.ndarray) else type(value)(filled.tolist())
+def _specials(arrays: list[Any]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
+    """Words before and after the name for special values of an argument that make sense for it, and these values."""
+    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" for array in arrays):
+        return
+    fractions = all(array.dtype.kind == "f" for array in arrays)
+    if fractions and any((array < 0).any() for array in arrays):
+        yield ("positive ", ""), [abs(array) for array in arrays]
+    for number in (0, 1):
+        if any((array == number).all() for array in arrays) or (number and fractions and not arrays[0].ndim):
+            yield ("", f" = {number}"), [np.full_like(array, number) for array in arrays]
+    for words, size in (("small ", 1e-4), ("large ", 1e4)) if fractions else ():
+        yield (words, ""), [size * array for array in arrays]
+
+
+def _sort(value: Any) -> tuple[Any, ...]:
+    return type(value), getattr(_plain(value), "shape", None)
+
+
+def _shrunk(array: Any) -> Any:
+    """Fractions up to a tenth smaller, with their sign; everything else as it is."""
+    fractions = isinstance(array, np.ndarray) and array.dtype.kind == "f"
+    return array * (0.95 + 0.05 * np.cos(np.arange(array.size))).reshape(array.shape) if fractions else array
+
+
+def _with(value: Any, array: Any) -> Any:
+    """A value of the same form with the numbers of the array."""
+    if isinstance(value, np.ndarray) or not isinstance(array, np.ndarray | np.generic):
+        return array if isinstance(value, np.ndarray) else value
+    return type(value)(array.tolist())
