@@ -34,7 +34,7 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "detach"):  # a torch tensor
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ma.MaskedArray):
-        value = value.astype(float).filled(np.nan)
+        value = np.ma.filled(value.astype(float), np.nan)
     if is_dataclass(value) and not isinstance(value, type):
         return {item.name: getattr(value, item.name) for item in fields(value)}
     if isinstance(value, list):
@@ -78,7 +78,7 @@ def leaves(got: Any, truth: Any, place: str = "") -> list[Leaf]:
     return [(place, np.array(np.array_equal(got, truth), object), np.array(True, object))]
 
 
-def same(one: Any, other: Any, tolerance: float) -> bool:
+def same(one: Any, other: Any, tolerance: float = 1e-6) -> bool:
     """Whether two results have one form and the same values."""
     try:
         return all(_close(a, b, tolerance).all() for _, a, b in leaves(one, other))
@@ -118,6 +118,16 @@ KINDS: tuple[tuple[str, Answer], ...] = (
 )
 
 
+# The same for differences that have no other name.
+RESTS: tuple[tuple[str, Answer], ...] = (
+    ("some entries are right, others wrong", lambda a, b: b.ndim and _close(a, b).any()),
+    ("near, but not exact: rounded, simulated or approximate?", lambda a, b: abs(a - b).max() < 0.01 * abs(b).max()),
+    ("your values are too large in absolute value", lambda a, b: np.abs(a) >= np.abs(b)),
+    ("your values are too small in absolute value", lambda a, b: np.abs(a) <= np.abs(b)),
+    ("some values are too large in absolute value, others too small", lambda a, b: True),
+)
+
+
 def _shifted(got: np.ndarray, truth: np.ndarray) -> bool:
     return bool(_close(got[1:], truth[:-1]).all() or _close(got[:-1], truth[1:]).all())
 
@@ -135,46 +145,33 @@ def difference(
         where += f"{' and '.join(place for place in places if place in wrong)} wrong, the rest right: "
     if len(wrong) > 1 and all(map(_exchanged, results)):
         return where + "the parts are right and stand in the wrong order"
-    of = {
-        place: [(got + 0.0, truth + 0.0) for b in bad for p, got, truth in b if p == place and truth.dtype != "O"]
-        for place in places
-    }
-    pairs = [pair for pairs in of.values() for pair in pairs]
-    if not pairs:
+    leaves = [leaf for several in bad for leaf in several if leaf[2].dtype != "O"]
+    parts = [[(a + 0.0, b + 0.0) for place, a, b in leaves if place == part] for part in places]
+    if not leaves:
         return where + "that is not the right one"
-    in_part = (f"{place}: {kind}" for place in places if (kind := of[place] and _kind(of[place])))
+    pairs = [pair for part in parts for pair in part]
+    in_part = (f"{part}: {kind}" for part, own in zip(places, parts) if (kind := own and _kind(own)))
     kind = _kind(pairs) or next(in_part, "") or experiment(names, answer, solution, cases, tolerance)
-    return where + (kind or _rest(pairs))
+    return where + (kind or _first(RESTS, pairs))
+
+
+def _first(table: tuple[tuple[str, Answer], ...], pairs: list[Pair]) -> str:
+    return next((words for words, fits in table if all(np.all(fits(*pair)) for pair in pairs)), "")
 
 
 def _kind(pairs: list[Pair]) -> str:
-    kinds = (words for words, fits in KINDS if all(np.all(fits(*pair)) for pair in pairs))
-    return next(kinds, "") or _factor(pairs)
+    return _first(KINDS, pairs) or _factor(pairs)
 
 
 def _exchanged(leaves: list[Leaf]) -> bool:
-    return all(any(same(got, truth, 1e-6) for *_, truth in leaves) for _, got, _ in leaves)
-
-
-def _rest(pairs: list[Pair]) -> str:
-    if all(truth.ndim and _close(got, truth).any() for got, truth in pairs):
-        return "some entries are right, others wrong"
-    if all(np.abs(got - truth).max(initial=0.0) <= 0.01 * np.abs(truth).max(initial=0.0) for got, truth in pairs):
-        return "near, but not exact: rounded, simulated or approximate?"
-    if all(
-        truth.ndim and _close(got / np.linalg.norm(got), truth / np.linalg.norm(truth)).all() for got, truth in pairs
-    ):
-        return "each result is right up to a factor that changes with the inputs"
-    got, truth = (sum(np.abs(pair[k]).sum() for pair in pairs) for k in (0, 1))
-    far = f"far too {'large' if got > truth else 'small'}"
-    return "of the right size, but wrong" if truth < 2 * got < 4 * truth else far
+    return all(any(same(got, truth) for *_, truth in leaves) for _, got, _ in leaves)
 
 
 def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
     """The one argument that separates the inputs where an answer is wrong from the others, if there is one."""
     found = []
     sizes = [{label: size for pair in zip(names, case) for label, size in _sizes(*pair)} for case in cases]
-    for label in (label for label in sizes[0] if all(label in size for size in sizes)):
+    for label in [label for label in sizes[0] if all(label in size for size in sizes)]:
         wrong, right = (np.array([size[label] for size, b in zip(sizes, bad) if b is kind]) for kind in (True, False))
         one = (wrong == wrong[0]).all() and wrong[0] not in right and (len(wrong) > 1 or wrong[0] in (0, 1))
         several = min(len(wrong), len(right)) > 1  # one alone is an end of the line in half of all cases
@@ -192,14 +189,14 @@ def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
 
 def _sizes(name: str, value: Any) -> Iterator[tuple[str, float]]:
     """What a sentence can say of an argument: a number itself, or the length and the least entry of an array."""
-    value = _plain(value)
-    number = isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
-    if number and value.ndim == 0:
-        yield f"`{name}`", float(value)
-    elif isinstance(value, np.ndarray | tuple):
-        yield f"the length of `{name}`", len(value)
-        if number and value.size:
-            yield f"the least entry of `{name}`", float(value.min())
+    array = _plain(value)
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biuf" and array.size:
+        yield f"the least entry of `{name}`" if array.ndim else f"`{name}`", float(array.min())
+    if isinstance(array, tuple) or np.ndim(array):
+        yield f"the length of `{name}`", len(array)
+
+
+FACTORS = (*((str(k), k) for k in range(2, 11)), ("π", np.pi), ("2π", 2 * np.pi))  # others tell a part of the answer
 
 
 def _factor(pairs: list[Pair]) -> str:
@@ -212,13 +209,16 @@ def _factor(pairs: list[Pair]) -> str:
     top = np.abs(truth).argmax()
     factor, shift = got[top] / truth[top], got[top] - truth[top]
     if all(_close(a, factor * b).all() for a, b in pairs):
-        much, known = (
-            max(abs(factor), 1 / abs(factor)),
-            {"π": np.pi, "2π": 2 * np.pi} | {str(k): k for k in range(2, 11)},
+        size = max(abs(factor), 1 / abs(factor))
+        times = next(
+            (
+                f"{word} times too {'large' if abs(factor) > 1 else 'small'}"
+                for word, known in FACTORS
+                if np.isclose(size, known)
+            ),
+            "off by a constant factor",
         )
-        times = next((f"{word} times" for word, size in known.items() if np.isclose(much, size)), "")
-        size = f"{times} too {'large' if abs(factor) > 1 else 'small'}" if times else "off by a constant factor"
-        return f"your values are {size}" + ", and their sign or phase is wrong" * (not np.isclose(factor, abs(factor)))
+        return f"your values are {times}" + ", and their sign or phase is wrong" * (not np.isclose(factor, abs(factor)))
     if all(_close(a, b + shift).all() for a, b in pairs):
         return "your values are off by an additive constant"
     return "your values are all the same, the right ones are not" if _close(got, got[:1]).all() else ""
@@ -226,8 +226,15 @@ def _factor(pairs: list[Pair]) -> str:
 
 # ---- what happens at other arguments ----
 
-# What an answer and the truth may differ by, and how to find it.
-ERRORS: tuple[tuple[str, Answer], ...] = (("factor", np.divide), ("term", np.subtract))
+# Where an answer may be right, or nearly so, and the arguments for that; the first are near those of the inputs.
+SPECIALS: tuple[tuple[str, Answer], ...] = (
+    ("", lambda array: array * (0.95 + 0.05 * np.cos(np.arange(array.size))).reshape(array.shape)),
+    ("right with positive `{}`", np.abs),
+    ("right with `{}` = 0", np.zeros_like),
+    ("right with `{}` = 1", np.ones_like),
+    ("nearly right for small `{}`", lambda array: 1e-4 * array),
+    ("nearly right for large `{}`", lambda array: 1e4 * array),
+)
 
 
 def attempt(function: Answer, arguments: Case) -> Any:
@@ -241,40 +248,37 @@ def attempt(function: Answer, arguments: Case) -> Any:
 def experiment(
     names: list[str], answer: Answer, solution: Answer, cases: list[Case], tolerance: float, seconds: float = 2.0
 ) -> str:
-    """Name an argument on which only one of both depends, or on which their error depends, or where both agree."""
-    end, special, limits, matter = time.monotonic() + seconds, list[str](), list[str](), list(names)
-    held: dict[str, list[str]] = {word: [] for word, _ in ERRORS}  # arguments that do not change the error
-    before = [2 * [attempt(function, case) for case in cases] for function in (answer, solution)]
+    """Name an argument on which only one of both depends, or their error alone, or for which the answer is right."""
+    end, found, depends, fixed = time.monotonic() + seconds, list[str](), dict[str, Any](), dict[str, Any]()
+    before = [[attempt(function, case) for case in cases] for function in (answer, solution)]
     for name, words, moved in _moves(names, cases):
         after = [[attempt(function, case) for case in moved] for function in (answer, solution)]
         if time.monotonic() > end or any(result is None for results in after for result in results):
             continue
-        if words:
-            found, near = (limits, 1e-3) if words.startswith(("small", "large")) else (special, tolerance)
-            found += [words] * (all(same(*pair, near) for pair in zip(*after)) and _varied(after[1]))
-            continue
-        mine, right = (not all(same(*pair, tolerance) for pair in zip(*both)) for both in zip(before, after))
+        near = 1e-3 if "nearly" in words else tolerance
+        found += [words] * bool(words and all(same(*pair, near) for pair in zip(*after)) and _varied(after[1]))
+        changed = [not all(same(*pair, tolerance) for pair in zip(*both)) for both in zip(before, after)]
+        depends[name] = depends.get(name, False) | np.array(changed)
+        fixed[name] = fixed.get(name, True) & np.array([_unmoved(op, before, after) for op in (np.divide, np.subtract)])
+    for name, (mine, right) in depends.items():
         if mine != right:
             which = ("depends", "does not") if mine else ("does not depend", "does")
             return f"your result {which[0]} on `{name}`, the right one {which[1]}"
-        if not right:
-            matter.remove(name)
-        for word, error in ERRORS if right else ():
-            held[word] += [name] * _unmoved(error, before, after)
-    return _found(matter, held, special, limits)
+    found.sort(key=lambda words: "nearly" in words)
+    special = f"your result would be {' or '.join(found[:2])}" if found else ""
+    errors = {f"`{name}`": fixed.get(name, (False, False)) for name in names if np.any(depends.get(name, True))}
+    return _error(errors, alone=True) or special or _error(errors, alone=False)
 
 
-def _found(matter: list[str], held: dict[str, list[str]], special: list[str], limits: list[str]) -> str:
-    for word, fixed in held.items():
-        rest = [f"`{name}`" for name in matter if name not in fixed] or ["the lengths of the arguments"]
-        if fixed and len(rest) == 1:
-            return f"your result is right up to a {word} that depends on {rest[0]} alone"
-    if special:
-        return f"your result would be right with {' or '.join(special[:2])}: look at how that enters"
-    if limits:
-        return f"your result is nearly right for {' or '.join(limits[:2])}"
-    free = (f"{word} that does not depend on `{'` or `'.join(fixed)}`" for word, fixed in held.items() if fixed)
-    return f"your result is right up to a {words}" if (words := next(free, "")) else ""
+def _error(fixed: dict[str, Any], *, alone: bool) -> str:
+    """The one argument on which the factor or the term between answer and truth depends, or those on which it does not."""
+    for word, kept in zip(("factor", "term"), zip(*fixed.values())):
+        moving, still = ([name for name, one in zip(fixed, kept) if bool(one) is kind] for kind in (False, True))
+        if still and alone and len(moving) < 2:
+            return f"your result is right up to a {word} that depends on {(moving or ['the lengths'])[0]} alone"
+        if still and not alone:
+            return f"your result is right up to a {word} that does not depend on {' or '.join(still)}"
+    return ""
 
 
 def _unmoved(error: Answer, before: list[list[Any]], after: list[list[Any]]) -> bool:
@@ -283,7 +287,7 @@ def _unmoved(error: Answer, before: list[list[Any]], after: list[list[Any]]) -> 
         old, new = (
             [error(got + 0.0, truth + 0.0) for pair in zip(*both) for _, got, truth in leaves(*pair)]
             for both in (before, after)
-        )  # which is 0 / 0 where both are zero
+        )  # the factor is 0 / 0 where both are zero
         return all((_close(b, a) | np.isnan(a) | np.isnan(b)).all() for a, b in zip(old, new, strict=True))
     return False
 
@@ -291,54 +295,32 @@ def _unmoved(error: Answer, before: list[list[Any]], after: list[list[Any]]) -> 
 def _varied(results: list[Any]) -> bool:
     """Whether results say enough for an answer that shares them: three different ones, all finite."""
     finite = all(np.isfinite(a + 0.0).all() for result in results for _, a, _ in leaves(result, result))
-    return finite and sum(not any(same(r, s, 1e-6) for s in results[:i]) for i, r in enumerate(results)) > 2
+    return finite and sum(not any(same(r, s) for s in results[:i]) for i, r in enumerate(results)) > 2
 
 
 def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, str, list[Case]]]:
-    """Changes of one argument: its name, words for a special value or none for other values, the changed arguments."""
+    """Changes of one argument: its name, words for a special value or none for that of the next case, all arguments."""
     for k, name in enumerate(names):
         own = [case[k] for case in cases]
-        arrays = [_plain(list(value) if isinstance(value, tuple) else value) for value in own]
 
         def put(values: Iterable[Any], k: int = k) -> list[Case]:
-            return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(2 * cases, values)]
+            return [(*case[:k], value, *case[k + 1 :]) for case, value in zip(cases, values)]
 
-        alike = [two if _sort(one) == _sort(two) else one for one, two in zip(own, own[1:] + own[:1])]
-        # besides the values of the next case some of no case: inputs may come in pairs that differ by a sign
-        yield name, "", put(alike + [_with(*pair) for pair in zip(own, map(_shrunk, arrays))])
-        for words, changed in _specials(arrays):
-            yield name, f"{words[0]}`{name}`{words[1]}", put(_with(*pair) for pair in zip(own, changed))
+        yield name, "", put(b if _sort(a) == _sort(b) else a for a, b in zip(own, own[1:] + own[:1]))
+        arrays = [_plain(list(value) if isinstance(value, tuple) else value) for value in own]
+        kinds = {array.dtype.kind if isinstance(array, np.ndarray) else "O" for array in arrays}
+        for words, change in SPECIALS if kinds <= set("iuf") else ():
+            changed = [change(array) for array in arrays]
+            held = any(np.array_equal(*pair) for pair in zip(arrays, changed))
+            if held or (kinds == {"f"} and not ("=" in words and arrays[0].ndim)):  # else it may make no sense
+                values = (
+                    a if isinstance(value, np.ndarray) else type(value)(a.tolist()) for value, a in zip(own, changed)
+                )
+                yield name, words.format(name), put(values)
         for j in range(k):
             if all(_sort(case[j]) == _sort(case[k]) for case in cases):
-                yield name, f"`{name}` = `{names[j]}`", put(case[j] for case in cases)
-
-
-def _specials(arrays: list[Any]) -> Iterator[tuple[tuple[str, str], list[Any]]]:
-    """Words before and after the name for special values of an argument that make sense for it, and these values."""
-    if not all(isinstance(array, np.ndarray) and array.dtype.kind in "iuf" for array in arrays):
-        return
-    fractions = all(array.dtype.kind == "f" for array in arrays)
-    if fractions and any((array < 0).any() for array in arrays):
-        yield ("positive ", ""), [abs(array) for array in arrays]
-    for number in (0, 1):
-        if any((array == number).all() for array in arrays) or (number and fractions and not arrays[0].ndim):
-            yield ("", f" = {number}"), [np.full_like(array, number) for array in arrays]
-    for words, size in (("small ", 1e-4), ("large ", 1e4)) if fractions else ():
-        yield (words, ""), [size * array for array in arrays]
+                yield name, f"right with `{name}` = `{names[j]}`", put(case[j] for case in cases)
 
 
 def _sort(value: Any) -> tuple[Any, ...]:
     return type(value), getattr(_plain(value), "shape", None)
-
-
-def _shrunk(array: Any) -> Any:
-    """Fractions up to a tenth smaller, with their sign; everything else as it is."""
-    fractions = isinstance(array, np.ndarray) and array.dtype.kind == "f"
-    return array * (0.95 + 0.05 * np.cos(np.arange(array.size))).reshape(array.shape) if fractions else array
-
-
-def _with(value: Any, array: Any) -> Any:
-    """A value of the same form with the numbers of the array."""
-    if isinstance(value, np.ndarray) or not isinstance(array, np.ndarray | np.generic):
-        return array if isinstance(value, np.ndarray) else value
-    return type(value)(array.tolist())

@@ -35,7 +35,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -168,13 +168,11 @@ class Exercise:
     def _listed(self, given: list[Any], truths: list[Any], cases: list[tuple[Any, ...]]) -> str:
         """The sentence of the mistake with these results, or else of one in a single part of them; or nothing."""
         tried = [(sentence, [attempt(mistake, case) for case in cases]) for sentence, mistake in self.mistakes]
-        if found := self._shared(given, truths, tried):
-            return found
-        parts = range(len(truths[0]) if isinstance(truths[0], tuple) else 0)
-        wrong = [[k for k in parts if not all(self._alike(_part(r, k), _part(truths, k)))] for _, r in tried]
-        for k in parts:  # two mistakes in two parts, say; what spoils several parts may share one of them by chance
-            alone = [(sentence, _part(results, k)) for (sentence, results), ks in zip(tried, wrong) if ks == [k]]
-            found = found or self._shared(_part(given, k), _part(truths, k), alone)
+        found = self._shared(given, truths, tried)
+        for k in range(len(truths[0])) if isinstance(truths[0], tuple) else ():  # two mistakes in two parts, say
+            with suppress(TypeError, LookupError):  # of an answer of another form
+                mixed = [(*truth[:k], one[k], *truth[k + 1 :]) for one, truth in zip(given, truths)]
+                found = found or self._shared(mixed, truths, tried)
         return found
 
     def _shared(self, given: list[Any], truths: list[Any], tried: list[tuple[str, list[Any]]]) -> str:
@@ -190,10 +188,6 @@ class Exercise:
 
     def _alike(self, results: list[Any], others: list[Any]) -> list[bool]:
         return [same(*pair, self.tolerance) for pair in zip(results, others)]
-
-
-def _part(results: list[Any], k: int) -> list[Any]:
-    return [one[k] if isinstance(one, tuple) and len(one) > k else None for one in results]
 
 
 # ---- calls ----
