@@ -78,7 +78,7 @@ def leaves(got: Any, truth: Any, place: str = "") -> list[Leaf]:
     return [(place, np.array(np.array_equal(got, truth), object), np.array(True, object))]
 
 
-def same(one: Any, other: Any, tolerance: float = 1e-6) -> bool:
+def same(one: Any, other: Any, tolerance: float) -> bool:
     """Whether two results have one form and the same values."""
     try:
         return all(_close(a, b, tolerance).all() for _, a, b in leaves(one, other))
@@ -112,24 +112,20 @@ KINDS: tuple[tuple[str, Answer], ...] = (
     ("your values are one minus the right ones", lambda a, b: _close(1 - a, b)),
     ("it is transposed", lambda a, b: a.shape == b.T.shape and _close(a, b.T)),
     ("the values are right and stand in the wrong order", lambda a, b: _close(np.sort(a, None), np.sort(b, None))),
-    ("the entries are shifted by one", lambda a, b: a.ndim and len(a) > 1 and _shifted(a, b)),
+    ("the entries are shifted down by one", lambda a, b: a.ndim and len(a) > 1 and _close(a[1:], b[:-1])),
+    ("the entries are shifted up by one", lambda a, b: a.ndim and len(a) > 1 and _close(a[:-1], b[1:])),
     ("only the diagonal is wrong", lambda a, b: a.ndim == 2 and (_close(a, b) | (np.eye(*a.shape) > 0))),
     ("right on the diagonal, wrong elsewhere", lambda a, b: a.ndim == 2 and _close(np.diag(a), np.diag(b))),
+    ("near, but not exact: rounded, simulated or approximate?", lambda a, b: abs(a - b).max() < 0.01 * abs(b).max()),
 )
-
 
 # The same for differences that have no other name.
 RESTS: tuple[tuple[str, Answer], ...] = (
     ("some entries are right, others wrong", lambda a, b: b.ndim and _close(a, b).any()),
-    ("near, but not exact: rounded, simulated or approximate?", lambda a, b: abs(a - b).max() < 0.01 * abs(b).max()),
     ("your values are too large in absolute value", lambda a, b: np.abs(a) >= np.abs(b)),
     ("your values are too small in absolute value", lambda a, b: np.abs(a) <= np.abs(b)),
     ("some values are too large in absolute value, others too small", lambda a, b: True),
 )
-
-
-def _shifted(got: np.ndarray, truth: np.ndarray) -> bool:
-    return bool(_close(got[1:], truth[:-1]).all() or _close(got[:-1], truth[1:]).all())
 
 
 def difference(
@@ -164,7 +160,7 @@ def _kind(pairs: list[Pair]) -> str:
 
 
 def _exchanged(leaves: list[Leaf]) -> bool:
-    return all(any(same(got, truth) for *_, truth in leaves) for _, got, _ in leaves)
+    return all(any(same(got, truth, 1e-6) for *_, truth in leaves) for _, got, _ in leaves)
 
 
 def _inputs(names: list[str], cases: list[Case], bad: list[bool]) -> str:
@@ -210,15 +206,11 @@ def _factor(pairs: list[Pair]) -> str:
     factor, shift = got[top] / truth[top], got[top] - truth[top]
     if all(_close(a, factor * b).all() for a, b in pairs):
         size = max(abs(factor), 1 / abs(factor))
-        times = next(
-            (
-                f"{word} times too {'large' if abs(factor) > 1 else 'small'}"
-                for word, known in FACTORS
-                if np.isclose(size, known)
-            ),
-            "off by a constant factor",
-        )
-        return f"your values are {times}" + ", and their sign or phase is wrong" * (not np.isclose(factor, abs(factor)))
+        known = [
+            f"{word} times too {'large' if abs(factor) > 1 else 'small'}" for word, k in FACTORS if np.isclose(size, k)
+        ]
+        sign = "" if np.isclose(factor, abs(factor)) else ", and their sign or phase is wrong"
+        return f"your values are {(known or ['off by a constant factor'])[0]}{sign}"
     if all(_close(a, b + shift).all() for a, b in pairs):
         return "your values are off by an additive constant"
     return "your values are all the same, the right ones are not" if _close(got, got[:1]).all() else ""
@@ -226,14 +218,22 @@ def _factor(pairs: list[Pair]) -> str:
 
 # ---- what happens at other arguments ----
 
-# Where an answer may be right, or nearly so, and the arguments for that; the first are near those of the inputs.
+# Where an answer may be right, or nearly so, and the arguments for that; the first are some near those of the inputs.
 SPECIALS: tuple[tuple[str, Answer], ...] = (
-    ("", lambda array: array * (0.95 + 0.05 * np.cos(np.arange(array.size))).reshape(array.shape)),
+    ("", lambda array: array * (0.95 + 0.05 * np.cos(1 + np.arange(array.size))).reshape(array.shape)),
     ("right with positive `{}`", np.abs),
     ("right with `{}` = 0", np.zeros_like),
     ("right with `{}` = 1", np.ones_like),
     ("nearly right for small `{}`", lambda array: 1e-4 * array),
     ("nearly right for large `{}`", lambda array: 1e4 * array),
+)
+
+# What a move may leave as it is, of answer and truth before (a, b) and after (c, d): each, their factor, their term.
+KEPT: tuple[Answer, ...] = (
+    lambda a, b, c, d: (a, c),
+    lambda a, b, c, d: (b, d),
+    lambda a, b, c, d: (a * d, b * c),
+    lambda a, b, c, d: (a - b, c - d),
 )
 
 
@@ -248,58 +248,44 @@ def attempt(function: Answer, arguments: Case) -> Any:
 def experiment(
     names: list[str], answer: Answer, solution: Answer, cases: list[Case], tolerance: float, seconds: float = 2.0
 ) -> str:
-    """Name an argument on which only one of both depends, or their error alone, or for which the answer is right."""
-    end, found, depends, fixed = time.monotonic() + seconds, list[str](), dict[str, Any](), dict[str, Any]()
+    """Name an argument on which only one of both depends, or for which the answer is right, or that enters rightly."""
+    end, found, moved = time.monotonic() + seconds, list[str](), dict[str, Any]()
     before = [[attempt(function, case) for case in cases] for function in (answer, solution)]
-    for name, words, moved in _moves(names, cases):
-        after = [[attempt(function, case) for case in moved] for function in (answer, solution)]
-        if time.monotonic() > end or any(result is None for results in after for result in results):
+    for name, words, others in _moves(names, cases):
+        after = [[attempt(function, case) for case in others] for function in (answer, solution)]
+        if time.monotonic() > end or not all(map(_finite, after[0] + after[1])):
             continue
         near = 1e-3 if "nearly" in words else tolerance
-        found += [words] * bool(words and all(same(*pair, near) for pair in zip(*after)) and _varied(after[1]))
-        changed = [not all(same(*pair, tolerance) for pair in zip(*both)) for both in zip(before, after)]
-        depends[name] = depends.get(name, False) | np.array(changed)
-        fixed[name] = fixed.get(name, True) & np.array([_unmoved(op, before, after) for op in (np.divide, np.subtract)])
-    for name, (mine, right) in depends.items():
+        several = sum(not any(same(r, s, 1e-6) for s in after[1][:i]) for i, r in enumerate(after[1])) > 2
+        found += [words] * bool(words and several and all(same(a, b, near) for a, b in zip(*after)))
+        moved[name] = moved.get(name, False) | _moved(before, after, tolerance)
+    for name, (mine, right, *_) in moved.items():
         if mine != right:
             which = ("depends", "does not") if mine else ("does not depend", "does")
             return f"your result {which[0]} on `{name}`, the right one {which[1]}"
-    found.sort(key=lambda words: "nearly" in words)
-    special = f"your result would be {' or '.join(found[:2])}" if found else ""
-    errors = {f"`{name}`": fixed.get(name, (False, False)) for name in names if np.any(depends.get(name, True))}
-    return _error(errors, alone=True) or special or _error(errors, alone=False)
+    if found := [words for words in found if "nearly" not in words] or found:
+        return f"your result would be {' or '.join(found[:2])}"
+    kept = [[f"`{name}`" for name, moves in moved.items() if moves[1] and not moves[k]] for k in (2, 3)]
+    errors = (
+        f"{word} that does not depend on {' or '.join(free)}" for word, free in zip(("factor", "term"), kept) if free
+    )
+    return f"your result is right up to a {error}" if (error := next(errors, "")) else ""
 
 
-def _error(fixed: dict[str, Any], *, alone: bool) -> str:
-    """The one argument on which the factor or the term between answer and truth depends, or those on which it does not."""
-    for word, kept in zip(("factor", "term"), zip(*fixed.values())):
-        moving, still = ([name for name, one in zip(fixed, kept) if bool(one) is kind] for kind in (False, True))
-        if still and alone and len(moving) < 2:
-            return f"your result is right up to a {word} that depends on {(moving or ['the lengths'])[0]} alone"
-        if still and not alone:
-            return f"your result is right up to a {word} that does not depend on {' or '.join(still)}"
-    return ""
+def _moved(before: list[list[Any]], after: list[list[Any]], tolerance: float) -> np.ndarray:
+    with suppress(Mistake, TypeError, ValueError):  # of another form
+        old, new = ([leaf for pair in zip(*both) for leaf in leaves(*pair)] for both in (before, after))
+        pairs = [(a + 0.0, b + 0.0, c + 0.0, d + 0.0) for (_, a, b), (_, c, d) in zip(old, new, strict=True)]
+        return np.array([not all(same(*kept(*pair), tolerance) for pair in pairs) for kept in KEPT])
+    return np.ones(len(KEPT), dtype=bool)
 
 
-def _unmoved(error: Answer, before: list[list[Any]], after: list[list[Any]]) -> bool:
-    """Whether answers have one error before and after a move."""
-    with suppress(Mistake, TypeError, ValueError):
-        old, new = (
-            [error(got + 0.0, truth + 0.0) for pair in zip(*both) for _, got, truth in leaves(*pair)]
-            for both in (before, after)
-        )  # the factor is 0 / 0 where both are zero
-        return all((_close(b, a) | np.isnan(a) | np.isnan(b)).all() for a, b in zip(old, new, strict=True))
-    return False
-
-
-def _varied(results: list[Any]) -> bool:
-    """Whether results say enough for an answer that shares them: three different ones, all finite."""
-    finite = all(np.isfinite(a + 0.0).all() for result in results for _, a, _ in leaves(result, result))
-    return finite and sum(not any(same(r, s) for s in results[:i]) for i, r in enumerate(results)) > 2
+def _finite(result: Any) -> bool:
+    return result is not None and all(a.dtype == object or np.isfinite(a).all() for _, a, _ in leaves(result, result))
 
 
 def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, str, list[Case]]]:
-    """Changes of one argument: its name, words for a special value or none for that of the next case, all arguments."""
+    """Changes of one argument: its name, words if it has a special value, the changed arguments."""
     for k, name in enumerate(names):
         own = [case[k] for case in cases]
 
@@ -310,13 +296,10 @@ def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, str, list
         arrays = [_plain(list(value) if isinstance(value, tuple) else value) for value in own]
         kinds = {array.dtype.kind if isinstance(array, np.ndarray) else "O" for array in arrays}
         for words, change in SPECIALS if kinds <= set("iuf") else ():
-            changed = [change(array) for array in arrays]
-            held = any(np.array_equal(*pair) for pair in zip(arrays, changed))
-            if held or (kinds == {"f"} and not ("=" in words and arrays[0].ndim)):  # else it may make no sense
-                values = (
-                    a if isinstance(value, np.ndarray) else type(value)(a.tolist()) for value, a in zip(own, changed)
-                )
-                yield name, words.format(name), put(values)
+            pairs = [(array, change(array)) for array in arrays]
+            # a value that no input has may make no sense
+            if kinds == {"f"} and not ("=" in words and arrays[0].ndim) or any(np.array_equal(*pair) for pair in pairs):
+                yield name, words.format(name), put(_with(value, new) for value, (_, new) in zip(own, pairs))
         for j in range(k):
             if all(_sort(case[j]) == _sort(case[k]) for case in cases):
                 yield name, f"right with `{name}` = `{names[j]}`", put(case[j] for case in cases)
@@ -324,3 +307,7 @@ def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, str, list
 
 def _sort(value: Any) -> tuple[Any, ...]:
     return type(value), getattr(_plain(value), "shape", None)
+
+
+def _with(value: Any, array: Any) -> Any:
+    return array if isinstance(value, np.ndarray) else type(value)(array.tolist())
