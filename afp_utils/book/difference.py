@@ -3,8 +3,8 @@
 import copy
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from dataclasses import fields, is_dataclass
+from itertools import takewhile
 from numbers import Number
 from typing import Any
 
@@ -228,14 +228,6 @@ SPECIALS: tuple[tuple[str, Answer], ...] = (
     ("nearly right for large `{}`", lambda array: 1e4 * array),
 )
 
-# What a move may leave as it is, of answer and truth before (a, b) and after (c, d): each, their factor, their term.
-KEPT: tuple[Answer, ...] = (
-    lambda a, b, c, d: (a, c),
-    lambda a, b, c, d: (b, d),
-    lambda a, b, c, d: (a * d, b * c),
-    lambda a, b, c, d: (a - b, c - d),
-)
-
 
 def attempt(function: Answer, arguments: Case) -> Any:
     """The result on a copy of the arguments; None, which no result equals, where the function fails."""
@@ -251,9 +243,9 @@ def experiment(
     """Name an argument on which only one of both depends, or for which the answer is right, or that enters rightly."""
     end, found, moved = time.monotonic() + seconds, list[str](), dict[str, Any]()
     before = [[attempt(function, case) for case in cases] for function in (answer, solution)]
-    for name, words, others in _moves(names, cases):
+    for name, words, others in takewhile(lambda _: time.monotonic() < end, _moves(names, cases)):
         after = [[attempt(function, case) for case in others] for function in (answer, solution)]
-        if time.monotonic() > end or not all(map(_finite, after[0] + after[1])):
+        if not all(map(_finite, after[0] + after[1])):
             continue
         near = 1e-3 if "nearly" in words else tolerance
         several = sum(not any(same(r, s, 1e-6) for s in after[1][:i]) for i, r in enumerate(after[1])) > 2
@@ -265,19 +257,23 @@ def experiment(
             return f"your result {which[0]} on `{name}`, the right one {which[1]}"
     if found := [words for words in found if "nearly" not in words] or found:
         return f"your result would be {' or '.join(found[:2])}"
-    kept = [[f"`{name}`" for name, moves in moved.items() if moves[1] and not moves[k]] for k in (2, 3)]
-    errors = (
-        f"{word} that does not depend on {' or '.join(free)}" for word, free in zip(("factor", "term"), kept) if free
-    )
-    return f"your result is right up to a {error}" if (error := next(errors, "")) else ""
+    for k, word in ((2, "factor"), (3, "term")):
+        if free := [f"`{name}`" for name, moves in moved.items() if moves[1] and not moves[k]]:
+            return f"your result is right up to a {word} that does not depend on {' or '.join(free)}"
+    return ""
 
 
 def _moved(before: list[list[Any]], after: list[list[Any]], tolerance: float) -> np.ndarray:
-    with suppress(Mistake, TypeError, ValueError):  # of another form
+    """Whether a move changes the answer, the truth, their factor, their term."""
+    moved = np.zeros(4, dtype=bool)
+    try:
         old, new = ([leaf for pair in zip(*both) for leaf in leaves(*pair)] for both in (before, after))
-        pairs = [(a + 0.0, b + 0.0, c + 0.0, d + 0.0) for (_, a, b), (_, c, d) in zip(old, new, strict=True)]
-        return np.array([not all(same(*kept(*pair), tolerance) for pair in pairs) for kept in KEPT])
-    return np.ones(len(KEPT), dtype=bool)
+        for (_, a, b), (_, c, d) in zip(old, new, strict=True):
+            kept = (a, c), (b, d), (a * d, b * c), (a - b, c - d)
+            moved |= [not same(one, other, tolerance) for one, other in kept]
+    except (Mistake, TypeError, ValueError):  # of another form
+        return ~np.zeros(4, dtype=bool)
+    return moved
 
 
 def _finite(result: Any) -> bool:

@@ -239,6 +239,8 @@ def test_single_precision_has_a_tolerance_of_its_own(error):
         for kind in (lambda a: torch.tensor(a, dtype=torch.float32), np.float32):
             verdict = task.check(lambda *given, t=task, kind=kind: kind(t.solution(*given) * (1 + error)))
             assert verdict.passed == (error < 1e-5)
+    zero = asked(lambda x: 0 * x, lambda rng: [(1.0,), (2.0,)])
+    assert zero.check(lambda x: np.float32(3e-8)).passed and not zero.check(lambda x: 3e-8).passed
 
 
 def test_half_precision_and_masked_values_are_no_right_answer():
@@ -294,6 +296,19 @@ def test_dependence_is_claimed_on_independent_values_alone():
     assert "`x`" not in lengths.check(lambda x, m: m * abs(x).sum() ** 2).message
 
 
+def test_an_argument_that_does_not_matter_is_named_only_where_it_is_used():
+    task = asked(lambda a, m: (a + 1) ** 2, lambda rng: [(rng.normal(size=n), n + 0.5) for n in (3, 4, 5)])
+    assert task.check(lambda a, m: m * (a + 1) ** 2).message == "your result depends on `m`, the right one does not"
+    assert "`m`" not in task.check(lambda a, m: (a + 1) ** 3 + 1).message
+
+
+def test_one_input_separates_nothing_and_a_negative_entry_does():
+    task = asked(lambda a: a.sum(), lambda rng: [(np.array(row),) for row in ([1.0], [3.0, 2], [-1.0, 5], [1.5, 2, 2])])
+    assert "wrong for others: " in task.check(lambda a: a.sum() + (len(a) > 2)).message
+    message = task.check(lambda a: a.sum() + (a.min() < 0) * a[0]).message
+    assert "wrong where the least entry of `a` is negative: " in message
+
+
 def test_special_values_are_those_of_the_inputs_or_make_sense():
     count = asked(lambda a, m: a**2 / m, lambda rng: [(rng.normal(size=3), m) for m in (2, 3, 5)])
     assert "= 1" not in count.check(lambda a, m: a**2 / m**2).message  # there is no m = 1
@@ -301,6 +316,7 @@ def test_special_values_are_those_of_the_inputs_or_make_sense():
     assert "right with positive `a`" in count.check(lambda a, m: np.where(a > 0, a, a - 1) ** 2 / m).message
     with_one = asked(count.solution, lambda rng: [(rng.normal(size=3), m) for m in (1, 2, 3)])
     assert "right with `m` = 1" in with_one.check(lambda a, m: a**2 / m**2 + a * (m - 1)).message
+    assert "right with" not in LAW.check(lambda x, gamma, time: 1.0005 * gamma * _law(x, gamma, time)).message
     assert "nearly right for small `a`" in count.check(lambda a, m: np.sin(a**2 / m)).message
 
 
