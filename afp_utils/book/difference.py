@@ -224,8 +224,8 @@ SPECIALS: tuple[tuple[str, Answer], ...] = (
     ("right with positive `{}`", np.abs),
     ("right with `{}` = 0", np.zeros_like),
     ("right with `{}` = 1", np.ones_like),
-    ("nearly right for small `{}`", lambda array: 1e-4 * array),
-    ("nearly right for large `{}`", lambda array: 1e4 * array),
+    ("nearly right for small `{}`", lambda array: 1e-3 * array),
+    ("nearly right for large `{}`", lambda array: 1e3 * array),
 )
 
 
@@ -247,20 +247,19 @@ def experiment(
         after = [[attempt(function, case) for case in others] for function in (answer, solution)]
         if not all(map(_finite, after[0] + after[1])):
             continue
-        near = 1e-3 if "nearly" in words else tolerance
-        several = sum(not any(same(r, s, 1e-6) for s in after[1][:i]) for i, r in enumerate(after[1])) > 2
-        found += [words] * bool(words and several and all(same(a, b, near) for a, b in zip(*after)))
+        near = 1e-2 if "nearly" in words else tolerance
+        found += [words] * bool(words and _several(after[1]) and all(same(a, b, near) for a, b in zip(*after)))
         moved[name] = moved.get(name, False) | _moved(before, after, tolerance)
     for name, (mine, right, *_) in moved.items():
         if mine != right:
             which = ("depends", "does not") if mine else ("does not depend", "does")
             return f"your result {which[0]} on `{name}`, the right one {which[1]}"
-    if found := [words for words in found if "nearly" not in words] or found:
-        return f"your result would be {' or '.join(found[:2])}"
-    for k, word in ((2, "factor"), (3, "term")):
-        if free := [f"`{name}`" for name, moves in moved.items() if moves[1] and not moves[k]]:
-            return f"your result is right up to a {word} that does not depend on {' or '.join(free)}"
-    return ""
+    exact, matter = [words for words in found if "nearly" not in words], [name for name in moved if moved[name][1]]
+    kept = [[f"`{name}`" for name in matter if not moved[name][k]] for k in (2, 3)]
+    word, free = max(zip(("factor", "term"), kept), key=lambda one: len(one[1]))
+    if exact or (found and len(free) < max(1, len(matter) - 1)):
+        return f"your result would be {' or '.join((exact or found)[:2])}"
+    return f"your result is right up to a {word} that does not depend on {' or '.join(free)}" if free else ""
 
 
 def _moved(before: list[list[Any]], after: list[list[Any]], tolerance: float) -> np.ndarray:
@@ -278,6 +277,12 @@ def _moved(before: list[list[Any]], after: list[list[Any]], tolerance: float) ->
 
 def _finite(result: Any) -> bool:
     return result is not None and all(a.dtype == object or np.isfinite(a).all() for _, a, _ in leaves(result, result))
+
+
+def _several(truths: list[Any]) -> bool:
+    """Whether three results differ that are not about zero, where wrong ones are easily right."""
+    large = [one for one in truths if any(np.abs(a + 0.0).max(initial=0.0) > 1e-9 for _, a, _ in leaves(one, one))]
+    return sum(not any(same(one, other, 1e-6) for other in large[:k]) for k, one in enumerate(large)) > 2
 
 
 def _moves(names: list[str], cases: list[Case]) -> Iterator[tuple[str, str, list[Case]]]:

@@ -170,9 +170,11 @@ class Exercise:
         tried = [(sentence, [attempt(mistake, case) for case in cases]) for sentence, mistake in self.mistakes]
         found = self._shared(given, truths, tried)
         for k in range(len(truths[0])) if isinstance(truths[0], tuple) else ():  # two mistakes in two parts, say
-            with suppress(TypeError, LookupError):  # of an answer of another form
-                mixed = [(*truth[:k], one[k], *truth[k + 1 :]) for one, truth in zip(given, truths)]
-                found = found or self._shared(mixed, truths, tried)
+            with suppress(TypeError, LookupError, ValueError):  # of an answer of another form
+                mixed = _only(k, given, truths)
+                lone = all(self._alike(mixed, given))  # then it does not matter what a mistake does to the other parts
+                others = [(sentence, _only(k, results, truths) if lone else results) for sentence, results in tried]
+                found = found or self._shared(mixed, truths, others)
         return found
 
     def _shared(self, given: list[Any], truths: list[Any], tried: list[tuple[str, list[Any]]]) -> str:
@@ -188,6 +190,11 @@ class Exercise:
 
     def _alike(self, results: list[Any], others: list[Any]) -> list[bool]:
         return [same(*pair, self.tolerance) for pair in zip(results, others)]
+
+
+def _only(k: int, results: list[Any], truths: list[Any]) -> list[Any]:
+    """Part `k` of each result, and the true other parts."""
+    return [(*truth[:k], one[k], *truth[k + 1 :]) for one, truth in zip(results, truths)]
 
 
 # ---- calls ----

@@ -316,6 +316,8 @@ def test_special_values_are_those_of_the_inputs_or_make_sense():
     assert "right with positive `a`" in count.check(lambda a, m: np.where(a > 0, a, a - 1) ** 2 / m).message
     with_one = asked(count.solution, lambda rng: [(rng.normal(size=3), m) for m in (1, 2, 3)])
     assert "right with `m` = 1" in with_one.check(lambda a, m: a**2 / m**2 + a * (m - 1)).message
+    tiny = asked(lambda a, m: a**4 * m, lambda rng: [(rng.normal(size=n), 1.5 * n) for n in (3, 4, 5)])
+    assert "small" not in tiny.check(lambda a, m: a**4 * m * (1 + len(a))).message  # there all is about zero
     assert "right with" not in LAW.check(lambda x, gamma, time: 1.0005 * gamma * _law(x, gamma, time)).message
     assert "nearly right for small `a`" in count.check(lambda a, m: np.sin(a**2 / m)).message
 
@@ -410,6 +412,8 @@ def test_two_mistakes_in_two_parts_get_the_sentence_of_the_first():
         ],
     )
     assert task.check(lambda x, gamma, time: (x - gamma, x - 2 * time)).message == "gamma is added"
+    both = asked(task.solution, _scalars, [("halved", lambda x, gamma, time: ((x + gamma) / 2, 0.0))])
+    assert both.check(lambda x, gamma, time: ((x + gamma) / 2, x + time)).message == "halved"
     assert task.check(lambda x, gamma, time: (x + 2 * gamma, x - 2 * time)).message == "time counts once"
 
 
