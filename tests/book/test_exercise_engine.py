@@ -316,8 +316,12 @@ def test_special_values_are_those_of_the_inputs_or_make_sense():
     assert "right with positive `a`" in count.check(lambda a, m: np.where(a > 0, a, a - 1) ** 2 / m).message
     with_one = asked(count.solution, lambda rng: [(rng.normal(size=3), m) for m in (1, 2, 3)])
     assert "right with `m` = 1" in with_one.check(lambda a, m: a**2 / m**2 + a * (m - 1)).message
-    tiny = asked(lambda a, m: a**4 * m, lambda rng: [(rng.normal(size=n), 1.5 * n) for n in (3, 4, 5)])
-    assert "small" not in tiny.check(lambda a, m: a**4 * m * (1 + len(a))).message  # there all is about zero
+    tiny = asked(lambda a: a**5, lambda rng: [(rng.normal(size=n),) for n in (3, 4, 5)])
+    assert "small" not in tiny.check(lambda a: a**5 * np.where(a > 0, 2, 3)).message  # there all is about zero
+    two = asked(lambda x, y: x * y + 1, lambda rng: [(1.0, 2.0), (2.0, 3.0)])
+    assert "right with" not in two.check(lambda x, y: x * y**2 + 1).message  # equal results of two inputs say little
+    sine = asked(lambda x, t: x * np.sin(t), lambda rng: rng.uniform(1, 2, (4, 2)).tolist())
+    assert sine.check(lambda x, t: x * t).message == "your result is right up to a factor that does not depend on `x`"
     assert "right with" not in LAW.check(lambda x, gamma, time: 1.0005 * gamma * _law(x, gamma, time)).message
     assert "nearly right for small `a`" in count.check(lambda a, m: np.sin(a**2 / m)).message
 
