@@ -35,7 +35,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -126,8 +126,9 @@ class Exercise:
     def check(self, answer: Answer, *, seed: int = 0, seconds: float = 5.0) -> Verdict:
         """Try an answer on the inputs of a seed: a verdict that names the likely mistake.
 
-        A call may take `seconds` in the main thread of a POSIX system; elsewhere it may take for ever. Nothing is
-        raised but `KeyboardInterrupt` for the user's own Ctrl-C, so that a chapter runs to its end.
+        A call may take `seconds` in the main thread of a POSIX system; elsewhere, and inside one call of compiled code
+        (`sum(range(10**10))`), it may take for ever. Nothing is raised but `KeyboardInterrupt` for the user's own
+        Ctrl-C, so that a chapter runs to its end.
         """
 
         def tried(*arguments: Any, **named: Any) -> Any:
@@ -156,7 +157,7 @@ class Exercise:
         given = [answer(*copy.deepcopy(case)) for case in cases]
         with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
             truths = [self.solution(*copy.deepcopy(case)) for case in cases]
-            if all(same(*pair, self.tolerance) for pair in zip(given, truths)):
+            if all(self._alike(given, truths)):
                 return
             if sentence := self._listed(given, truths, cases):
                 raise Mistake(sentence)
@@ -165,28 +166,35 @@ class Exercise:
             raise Mistake(difference(names, answer, self.solution, cases, results, self.tolerance))
 
     def _listed(self, given: list[Any], truths: list[Any], cases: list[tuple[Any, ...]]) -> str:
-        """The sentence of the mistake with these results, or else with those of one part of them; or nothing."""
+        """The sentence of the mistake with these results, or else of one in a single part of them; or nothing."""
         tried = [(sentence, [attempt(mistake, case) for case in cases]) for sentence, mistake in self.mistakes]
         found = self._shared(given, truths, tried)
-        for k in range(len(truths[0]) if isinstance(truths[0], tuple) else 0):  # two mistakes in two parts, say
-            of_part = [(sentence, _parts(results, k)) for sentence, results in tried]
-            found = found or self._shared(_parts(given, k), _parts(truths, k), of_part)
+        for k in range(len(truths[0])) if isinstance(truths[0], tuple) else ():  # two mistakes in two parts, say
+            with suppress(TypeError, LookupError, ValueError):  # of an answer of another form
+                mixed = _only(k, given, truths)
+                lone = all(self._alike(mixed, given))  # then it does not matter what a mistake does to the other parts
+                others = [(sentence, _only(k, results, truths) if lone else results) for sentence, results in tried]
+                found = found or self._shared(mixed, truths, others)
         return found
 
     def _shared(self, given: list[Any], truths: list[Any], tried: list[tuple[str, list[Any]]]) -> str:
-        """The sentence of the mistake with these results on all inputs, or else where they are wrong."""
-        right, found = [same(*pair, self.tolerance) for pair in zip(given, truths)], ""
+        """The sentence of the mistake with these results on all inputs, or else of the one where they are wrong."""
+        right, some = self._alike(given, truths), []
         for sentence, results in [] if all(right) else tried:
-            alike = [same(*pair, self.tolerance) for pair in zip(given, results)]
+            alike = self._alike(given, results)
             if all(alike):
                 return sentence
-            if not found and all(a or r for a, r in zip(alike, right)):
-                found = sentence
-        return found
+            some += [sentence] * all(a or r for a, r in zip(alike, right))
+        known = len(some) == 1 and right.count(False) > 1  # on one input results may be equal by chance
+        return f"right for some inputs, wrong for others: {some[0]}" if known else ""
+
+    def _alike(self, results: list[Any], others: list[Any]) -> list[bool]:
+        return [same(*pair, self.tolerance) for pair in zip(results, others)]
 
 
-def _parts(results: list[Any], k: int) -> list[Any]:
-    return [one[k] if isinstance(one, tuple) and len(one) > k else None for one in results]
+def _only(k: int, results: list[Any], truths: list[Any]) -> list[Any]:
+    """Part `k` of each result, and the true other parts."""
+    return [(*truth[:k], one[k], *truth[k + 1 :]) for one, truth in zip(results, truths)]
 
 
 # ---- calls ----

@@ -111,6 +111,8 @@ def _(answer):
             np.allclose(chance[[0, -1]], [0, 1]), "weight 0 is never kept and weight 1 always: F(0) = 0 and F(1) = 1"
         )
         expect((np.diff(chance) > -1e-12).all(), "F must not decrease, or the random set is no cut")
+        finite = np.isfinite(factor) and np.isfinite(chance).all()
+        expect(finite, "K and F(h) must be finite numbers")
         equal = ratio != 1 and np.isclose(factor, 2)
         expect(not equal, "K = 2 is the factor for equal noise: it must depend on ratio")
         expect(factor <= least * (1 + 1e-9), f"at ratio = {ratio} a smaller factor than {factor:.4g} will do")
@@ -131,6 +133,8 @@ kept.mistake("the noise is not paid")(lambda h, ratio: (1 + 1 / ratio, h))
 
 kept.mistake("the signal is not paid")(lambda h, ratio: (1 + 1 / ratio, (h**2 + ratio * h**4) / (1 + ratio)))
 
+kept.mistake("must be finite numbers")(lambda h, ratio: (np.inf, h))
+
 kept.mistake("return a pair")(lambda h, ratio: 1 + 1 / ratio)
 
 kept.mistake("the factor K must be one number")(lambda h, ratio: (h, h))
@@ -150,7 +154,7 @@ def _(h, ratio):
 
 def _classes(rng):
     smooth = [(1.0, 3, 1, 12, 0), (0.7, 5, 2, 10, 1), (1.6, 4, 2, 15, 2)]  # the signal decides
-    rough = [(3.0, 4, 1, 1.1, 0), (6.0, 5, 2, 1.05, 2), (2.5, 3, 1, 1.1, 1)]
+    rough = [(3.0, 4, 1, 1.1, 0), (6.0, 5, 2, 1.05, 2), (2.5, 3, 1, 1.1, 1), (6.0, 5, 4, 1.05, 0)]
     for s, d, d0, gamma, depth in smooth + rough:
         near = rng.uniform(1, 1.15, 2)
         yield s * near[0], d, d0, near[1] * gamma * d / 2, depth
@@ -200,15 +204,15 @@ exponents.mistake("adaptive: that is the power of eps, not of n")(
     lambda *given: (_powers(*given)[0], 2 * _powers(*given)[1])
 )
 
-exponents.mistake("lazy: p / (p + q) with p = 2 s / d0 and q = d / d0")(
+exponents.mistake("lazy: half of p is lost: it counts energies, the squares of the coefficients")(
     lambda s, d, *given: (s / (s + d), _powers(s, d, *given)[1])
 )
 
-exponents.mistake("adaptive, smooth kernel: as if the basis were sorted, p / (p + 1)")(
+exponents.mistake("adaptive, smooth kernel: as if the basis were sorted, q plays no part")(
     lambda *given: (_powers(*given)[0], min(_powers(*given)))
 )
 
-exponents.mistake("the growing noise is missing: 1 - 1 / ((D + 2) gamma)")(
+exponents.mistake("the growing noise is missing: with a rough kernel it is the larger risk")(
     lambda s, d, d0, alpha, depth: _powers(s, d, d0, np.inf, depth)
 )
 
@@ -220,7 +224,7 @@ exponents.mistake("depth is missing: b starts small too, so D + 2 and not 2")(
     lambda s, d, d0, alpha, depth: _powers(s, d, d0, alpha, 0)
 )
 
-exponents.mistake("not right with a rough kernel: gamma = 2 alpha / d")(
+exponents.mistake("not right with a rough kernel: gamma is a power of the place j, not of the norm |k|")(
     lambda s, d, d0, alpha, depth: _powers(s, d, d0, alpha * d / 2, depth)
 )
 

@@ -34,12 +34,16 @@ linear_part.mistake("the readout enters with its sign: a neuron may be subtracte
 
 linear_part.mistake("try one neuron: f(x) - f(-x) = u (relu(w . x) - relu(-w . x))")(lambda w, u: w.sum(axis=0))
 
+linear_part.mistake("the weights enter with their signs: relu(t) - relu(-t) is negative where t is")(
+    lambda w, u: u @ abs(w)
+)
+
 # ---- where the exponents part ----
 
 
 @exercise(
     minutes=15,
-    inputs=lambda rng: zip((2, 3, 5, 12, 7), (1.0, 3.0, *rng.uniform(0.4, 1.8, 3))),
+    inputs=lambda rng: zip((2, 3, 5, 12, 7), (1.0, 2.5, *rng.uniform(0.4, 1.8, 3))),
     hint=r"Read off $s$ by comparing with the exponent $-(d-1)/2-s$ of a filter, for one neuron and for its square. "
     r"Which of the two predictors saturates first?",
     worked=r"A neuron falls as $k^{-(d-1)/2-s}$ with $s=a+\frac12$, so the sparse predictor has "
@@ -125,6 +129,18 @@ lattice_error.mistake("the target is a cosine too: its part of the error has mea
 
 lattice_error.mistake("f is divided by 1 + S, so that it is right at the data")(lambda shares: _error(shares, power=0))
 
+lattice_error.mistake("every alias leaves a cosine of its own in the error")(lambda shares: _error(shares, aliases=0))
+
+lattice_error.mistake("the aliases are different cosines: square each share before the sum")(
+    lambda shares: _error(shares, target=1, aliases=0)
+)
+
+lattice_error.mistake("a share may be negative: its sign counts in S")(lambda shares: _error(np.abs(shares)))
+
+lattice_error.mistake("what is squared is the error of a coefficient: of cos(j phi) it is that of 1 / (1 + S) to 1")(
+    lambda shares: (1 + np.sum(shares**2)) / (2 * (1 + np.sum(shares)) ** 2)
+)
+
 lattice_error.mistake("the mean is that of (f - f*)^2: the divisor 1 + S is squared as well")(
     lambda shares: _error(shares, power=1)
 )
@@ -135,10 +151,9 @@ lattice_error.mistake("the mean is that of (f - f*)^2: the divisor 1 + S is squa
 def _data(rng):
     for n, d, directions in (9, 3, 40), (6, 2, 15), (8, 4, 30):
         x, theta = rng.normal(size=(n, d)), rng.normal(size=(directions, d))
-        ridges, multipliers = np.abs(x @ theta.T), rng.normal(size=n)
+        ridges, multipliers, small = np.abs(x @ theta.T), rng.normal(size=n), 0.01 * rng.normal(size=n)
         y = ridges @ rng.normal(size=directions) + x @ rng.normal(size=d)
-        yield ridges, x, y, multipliers
-        yield ridges, x, y, -multipliers
+        yield from ((ridges, x, y, given) for given in (multipliers, -multipliers, small))
 
 
 @exercise(
@@ -186,3 +201,27 @@ lower_bound.mistake("each eta may reach one: divide by the largest absolute valu
 lower_bound.mistake("the sign of the multipliers is free: with lambda also -lambda is feasible")(
     lambda ridges, x, y, multipliers: _free(x, multipliers) @ y / np.abs(ridges.T @ _free(x, multipliers)).max()
 )
+
+lower_bound.mistake("the same multipliers belong above and below: project them for the denominator as well")(
+    lambda ridges, x, y, multipliers: abs(_free(x, multipliers) @ y) / np.abs(ridges.T @ multipliers).max()
+)
+
+lower_bound.mistake("the same multipliers belong above and below: project them for the numerator as well")(
+    lambda ridges, x, y, multipliers: abs(multipliers @ y) / np.abs(ridges.T @ _free(x, multipliers)).max()
+)
+
+lower_bound.mistake("neither eta nor the bound has a sign: both absolute values are missing")(
+    lambda ridges, x, y, multipliers: _free(x, multipliers) @ y / (ridges.T @ _free(x, multipliers)).max()
+)
+
+lower_bound.mistake("multipliers with a small eta can be scaled up, for a larger bound: divide always")(
+    lambda ridges, x, y, multipliers: (
+        abs(_free(x, multipliers) @ y) / max(1, np.abs(ridges.T @ _free(x, multipliers)).max())
+    )
+)
+
+
+@lower_bound.mistake("the columns of x are not orthonormal: the projection needs the inverse of x^T x")
+def _(ridges, x, y, multipliers):
+    multipliers = multipliers - x @ (x.T @ multipliers)
+    return abs(multipliers @ y) / np.abs(ridges.T @ multipliers).max()
