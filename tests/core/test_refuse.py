@@ -538,12 +538,9 @@ def test_every_item_is_looked_at():
         assert refusal(Sequence[str], words[:at] + [at] + words[at:]) == f"it[{at}] must be a string, got an int {at}"
 
 
-Values, Others = Float[Array, "n *output"], Float[Array, "m *output"]
-
-
 def test_an_axis_of_several_is_not_stretched():
     @checked
-    def given(x: Row, y: Values, z: Others):
+    def given(x: Row, y: Float[Array, "n *output"], z: Float[Array, "m *output"]):  # noqa: F821
         return z
 
     assert given([1, 2], np.ones((2, 3)), np.ones((1, 3))).shape == (1, 3)
