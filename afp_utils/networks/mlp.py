@@ -154,7 +154,7 @@ def forward(weights: Tensors, biases: Tensors, activation: Activation, x: Tensor
         if layer:
             inputs.append(activation.value(values[-1]))
         a = inputs[-1] @ weight.mT
-        values.append(a + biases[layer][..., None, :] if biases else a)
+        values.append(a.add_(biases[layer][..., None, :]) if biases else a)  # in place: the product is a new tensor
     return inputs, values
 
 
