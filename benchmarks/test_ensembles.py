@@ -27,7 +27,7 @@ def test_ensemble_beside_a_loop_over_models(beside, record, request, widths):
         for own in chosen[:LOOPED]:
             layers = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
             net, points, labels = nn.Sequential(*layers[:-1]), torch.from_numpy(x[own]), torch.from_numpy(y[own])
-            moves = MOMENTUM(net.parameters(), lr=RECIPE.rate, weight_decay=RECIPE.decay)
+            moves = torch.optim.SGD(net.parameters(), RECIPE.rate, momentum=0.9, weight_decay=RECIPE.decay)
             for _ in range(EPOCHS):
                 order = torch.randperm(SIZE)
                 for first in range(0, SIZE, RECIPE.batch):
