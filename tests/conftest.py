@@ -1,4 +1,4 @@
-"""For all tests: the repository's root on the path, the book's own settings, and the longest chapters first."""
+"""For all tests: the book's own settings, and the longest chapters first."""
 
 import json
 import os
@@ -7,10 +7,14 @@ from typing import Any
 
 import nbformat
 import pytest
+from hypothesis import settings
 
 from afp_utils.book import claims
 from afp_utils.book.claims import CLAIM, Expectation
 from tests.helpers import toy_claim
+
+settings.register_profile("book", deadline=None)  # how long an example takes is the machine's affair
+settings.load_profile("book")
 
 ROOT = Path(__file__).parents[1]
 os.environ.pop("AFP_REPOSITORY", None)  # a fork's tests compare with the address that the notebooks store

@@ -40,13 +40,13 @@ def test_a_chapter_has_three_to_five_exercises(module):
 
 @pytest.mark.parametrize("task", ALL)
 def test_the_solution_passes_as_readers_see_it(task):
-    verdict = task.check(written(task.code, task.name))
+    verdict = task.check(written(task.code, task.name), seconds=60)
     assert verdict.passed, verdict
 
 
 @pytest.mark.parametrize("task", ALL)
 def test_the_stub_is_refused_as_not_solved(task):
-    verdict = task.check(written(task.stub, task.name))
+    verdict = task.check(written(task.stub, task.name), seconds=60)
     assert not verdict.passed
     assert "not solved yet" in verdict.message
 
@@ -58,7 +58,7 @@ def test_mistakes_get_their_own_sentence(task):
     for seed in range(5 if task.inputs else 1):
         assert task.check(task.solution, seed=seed).passed
         for sentence, answer in task.mistakes:
-            verdict = task.check(answer, seed=seed)
+            verdict = task.check(answer, seed=seed, seconds=60)
             assert not verdict.passed, sentence
             assert (verdict.message == sentence) if task.inputs else (sentence in verdict.message), (seed, sentence)
             messages.append(verdict.message)
@@ -77,7 +77,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("task", [task for module in MODULES for task in exercises(module) if task.inputs])
 def test_numbers_of_any_kind_are_accepted(task, form):
-    verdict = task.check(lambda *given: changed(task.solution(*given), FORMS[form]))
+    verdict = task.check(lambda *given: changed(task.solution(*given), FORMS[form]), seconds=60)
     assert verdict.passed, verdict
 
 
@@ -119,7 +119,7 @@ def unforeseen(task):
         shapes.append(task.solution(*given))
         return shapes[-1]
 
-    task.check(noted)
+    task.check(noted, seconds=60)
     parts = range(len(shapes[0])) if isinstance(shapes[0], tuple | list) else ()
     for how, change in UNFORESEEN.items():
         for only in (None, *parts):
@@ -129,7 +129,7 @@ def unforeseen(task):
 @pytest.mark.parametrize("task", ALL)
 def test_unforeseen_wrong_answers_are_refused(task):
     for how, only, answer in unforeseen(task):
-        verdict = task.check(answer)
+        verdict = task.check(answer, seconds=60)
         assert verdict.passed == ((task.name, how, only) in STILL_RIGHT), (how, only, verdict)
 
 
@@ -174,7 +174,7 @@ def unusual(task):
 def test_unusual_right_answers_are_accepted(task):
     assert unusual(task)
     for answer in unusual(task):
-        verdict = task.check(answer)
+        verdict = task.check(answer, seconds=60)
         assert verdict.passed, verdict
 
 
