@@ -10,14 +10,7 @@ from scipy.spatial.distance import cdist
 from afp_utils.rfm import kernels, recursion
 from afp_utils.rfm.kernels import Distances, Kernel, kernel_matrix
 from afp_utils.rfm.solve import solve
-
-KERNELS = [
-    kernels.Laplace(3.0),
-    kernels.Gaussian(2.5),
-    kernels.GeneralisedLaplace(3.0, 0.7),
-    kernels.GeneralisedLaplace(2.0, 1.3),
-]
-EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=str)
+from tests.rfm.cases import EACH_KERNEL, KERNELS
 
 
 def points(n, d, seed=0):

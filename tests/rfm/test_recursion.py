@@ -11,14 +11,8 @@ from scipy.stats import ortho_group
 
 from afp_utils.core.models import Model, Trajectory
 from afp_utils.rfm import kernels, metrics, predictor, recursion
+from tests.rfm.cases import EACH_KERNEL, KERNELS
 
-KERNELS = [
-    kernels.Laplace(3.0),
-    kernels.Gaussian(2.5),
-    kernels.GeneralisedLaplace(3.0, 0.7),
-    kernels.GeneralisedLaplace(2.0, 1.3),
-]
-EACH_KERNEL = pytest.mark.parametrize("kernel", KERNELS, ids=str)
 PROFILES = [
     lambda r: torch.exp(-r / 3),
     lambda r: torch.exp(-(r**2) / 12.5),
