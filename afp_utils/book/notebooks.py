@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import nbformat
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 
-from afp_utils.book import claims, ledger
+from afp_utils.book import claims, ledger, plain
 from afp_utils.book.exercises import Exercise, exercises
 
 ROOT = Path(__file__).parents[2]
@@ -169,6 +170,41 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
             notebook.cells += waiting.pop(marks(cell).exercise, []) if "exercise" in marks(cell) else [cell]
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"c{i:03d}"
+    fill_prose(notebook, name)
+
+
+def fill_prose(notebook: nbformat.NotebookNode, name: str) -> None:
+    """Put citations, and the numbers of equations, figures and theorems, into the prose (`plain`)."""
+    own, elsewhere = labels(notebook, name), dict[str, tuple[str, str]]()
+    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    if not set[str]().union(*(plain.linked(cell.source) for cell in prose)) <= own.keys():
+        others = [other for other in names() if other != name]
+        elsewhere = {
+            label: (f"{other}.ipynb", number)
+            for other in others
+            for label, number in labels(read(path(other)), other).items()
+        }
+    for cell in prose:
+        try:
+            cell.source = plain.filled(cell.source, own, elsewhere)
+        except ValueError as error:
+            raise ChapterError(f"{place(name, cell)}: {error}") from None
+        if "made" in marks(cell):
+            cell.metadata.afp["made"] = digest(cell.source)
+
+
+def labels(notebook: nbformat.NotebookNode, name: str) -> dict[str, str]:
+    """The numbers of a chapter's equations, figures and theorems by their labels."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    parts = [part["chapters"] for part in contents.get("parts", []) if part.get("numbered")]
+    order = [Path(entry["file"]).name for entry in chain(*parts)]
+    try:
+        found = plain.numbers(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    except ValueError as error:
+        raise ChapterError(f"{name}: {error}") from None
+    if found and name not in order:
+        raise ChapterError(f"{name} must stand in a numbered part of _toc.yml, since it has labels, got {list(found)}")
+    return {label: f"{order.index(name) + 1}.{number}" for label, number in found.items()}
 
 
 # ---- what a claim rests on ----

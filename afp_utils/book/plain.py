@@ -1,0 +1,154 @@
+r"""Prose that reads wherever a notebook is opened: citations, numbered equations, figures and theorems, links to them.
+
+Authors write a short form, also in drafts; the runner fills it in, as Markdown that every reader shows; the site makes of that
+what Sphinx numbers and checks:
+
+    written                                    stored                                         on the site
+    @saxe2014exact                             [Saxe et al. (2014)](https://...)              the entry in the references
+    [@a2014b; @c2019d]                         ([A, 2014](https://...); [C, 2019](...))       the same, in parentheses
+    <a id="eq-x"></a>, and below $$...$$       $$...\tag{2.3}$$                               a labelled equation
+    <a id="fig-x"></a>**Figure.** Caption.     <a id="fig-x"></a>**Figure 2.3.** Caption.     the caption of the picture above
+    > <a id="thm-x"></a>**Theorem (Name).**    > <a id="thm-x"></a>**Theorem 2.3 (Name).**    a quotation with a target
+    [](#eq-x), [](#fig-x), [](#thm-x)          [(2.3)](#eq-x), [Figure 2.3](#fig-x)           a reference
+
+What is filled in is made anew whenever a chapter is stored. Errors are `ValueError`s of one line.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from afp_utils.book.claims import KEY, works
+
+ANCHOR = re.compile(r'<a id="((eq|fig|thm)-[\w-]+)"></a>')
+EQUATION = re.compile(
+    r'(?P<head><a id="(?P<label>eq-[\w-]+)"></a>[\s>]*)\$\$(?P<body>.*?)(?:\s*\\tag\{[\d.]*\})?(?P<end>\s*)\$\$', re.DOTALL
+)
+HEAD = re.compile(r'(<a id="((?:fig|thm)-[\w-]+)"></a>\*\*(?:Figure|Theorem))(?: [\d.]*\d)?')
+LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?:[\w-]+\.ipynb)?#(?P<label>(?P<kind>eq|fig|thm)-[\w-]+)\)")
+TEXTS = {"eq": "({})", "fig": "Figure {}", "thm": "Theorem {}"}
+FIGURE = re.compile(
+    r'<a id="(fig-[\w-]+)"></a>\*\*Figure(?: [\d.]*\d)?\.\*\* (.+?)'
+    r"\n\n<details><summary>The picture in words</summary>\n\n(.+?)\n\n</details>",
+    re.DOTALL,
+)
+"""The cell below a picture: its label, its caption, and what those read who do not see it."""
+
+SHORT = re.compile(rf"(?<![\w@/.-])@({KEY.pattern})")
+SHORTS = re.compile(rf"\[(@{KEY.pattern}(?:;\s*@{KEY.pattern})*)\]")
+CITED = re.compile(r"\[(?P<who>[^\[\]]+?)(?:\s\((?P<year>\d{4}[a-z]?)\)|,\s(?P<when>\d{4}[a-z]?))\]\((?P<to>[^\s)]+)\)")
+ASIDE = r"\[[^\[\]]+?,\s\d{4}[a-z]?\]\([^\s)]+\)"
+ASIDES = re.compile(rf"\({ASIDE}(?:;\s{ASIDE})*\)")
+
+MATH = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
+MYST = re.compile(
+    r"\{[\w:+.-]+\}`[^`]*`|^[ >]*(?:```+|:::+)[ ]*\{.*|^\([\w-]+\)=|\$\$[ ]*\([\w-]+\)|\[@[^\]]*\]|\[\]\([^)]*\)|\\begin\{.*",
+    re.MULTILINE,
+)
+
+
+def numbers(sources: Iterable[str]) -> dict[str, int]:
+    """The place of each equation, figure and theorem of a chapter among its kind, by its label."""
+    found, counts = dict[str, int](), Counter[str]()
+    for label, kind in ANCHOR.findall("\n".join(sources)):
+        if label in found:
+            raise ValueError(f"a label must stand once in a chapter, got {label} again")
+        counts[kind] += 1
+        found[label] = counts[kind]
+    return found
+
+
+def linked(source: str) -> set[str]:
+    """The labels that prose links to."""
+    return {link["label"] for link in LINK.finditer(source)}
+
+
+def filled(source: str, own: Mapping[str, str], others: Mapping[str, tuple[str, str]]) -> str:
+    """Prose as it is stored, from the short forms or from what was stored before.
+
+    `own` are the numbers of the chapter by label, `others` file and number of what stands elsewhere in the book. Raises
+    `ValueError` for an unknown label or work, and for what not every reader shows.
+    """
+
+    def link(found: re.Match[str]) -> str:
+        label, text = found["label"], TEXTS[found["kind"]]
+        file, number = ("", own[label]) if label in own else others.get(label, ("", ""))
+        if not number:
+            raise ValueError(f"a link must lead to an equation, a figure or a theorem of the book, got {label}")
+        if not re.fullmatch(rf"({re.escape(text).replace(re.escape('{}'), '[0-9.]+')})?", " ".join(found["text"].split())):
+            raise ValueError(f"a link to {label} must have its number as text, which is filled in, got {found['text']!r}")
+        return f"[{text.format(number)}]({file}#{label})"
+
+    def equation(found: re.Match[str]) -> str:
+        line = "\n" if "\n" in found["end"] else ""
+        return f"{found['head']}$${found['body']}{line}\\tag{{{own[found['label']]}}}{found['end']}$$"
+
+    source = EQUATION.sub(equation, source)
+    source = HEAD.sub(lambda found: f"{found[1]} {own[found[2]]}", source)
+    source = LINK.sub(link, source)
+    source = SHORTS.sub(lambda found: f"({'; '.join(_cite(key, aside=True) for key in KEY.findall(found[1]))})", source)
+    source = SHORT.sub(lambda found: _cite(found[1]), source)
+    source = CITED.sub(lambda found: _cite(_key(found), aside=bool(found["when"])), source)
+    if left := MYST.search(MATH.sub(lambda math: "$$" * math[0].startswith("$$"), source)):
+        raise ValueError(f"prose must be plain Markdown, that every reader of notebooks shows, got {left[0]}")
+    if broken := [math[0] for math in MATH.finditer(source) if "\n>" in math[0]]:
+        raise ValueError(f"mathematics in a quotation must stand in one line, got {broken[0]!r}")
+    return source
+
+
+def _cite(key: str, aside: bool = False) -> str:
+    """The link to a work, in a sentence or, aside, in parentheses."""
+    if key not in works():
+        raise ValueError(f"a citation must name a work of references.bib, got {key}")
+    who, year, address = works()[key]
+    return f"[{who}, {year}]({address})" if aside else f"[{who} ({year})]({address})"
+
+
+def _key(found: re.Match[str]) -> str:
+    """The work that a stored link leads to: by its address, or, if that has changed, by its name."""
+    name = (" ".join(found["who"].split()), found["year"] or found["when"])
+    for part in (lambda work: work[2] == found["to"], lambda work: work[:2] == name):
+        for key, work in works().items():
+            if part(work):
+                return key
+    raise ValueError(f"a link that ends in a year must lead to a work of references.bib, got {found[0]}")
+
+
+def short(source: str) -> str:
+    """Prose as its author writes it, without what is filled in."""
+    source = EQUATION.sub(lambda found: f"{found['head']}$${found['body']}{found['end']}$$", source)
+    source = HEAD.sub(r"\1", source)
+    source = LINK.sub(lambda found: f"[](#{found['label']})", source)
+    return _cited(source, lambda keys: f"[{'; '.join(f'@{key}' for key in keys)}]", lambda key: f"@{key}")
+
+
+def _cited(source: str, aside: Any, sentence: Any) -> str:
+    """Prose with another form for the links to works: of the keys in parentheses, and of a key in a sentence."""
+    source = ASIDES.sub(lambda group: aside([_key(found) for found in CITED.finditer(group[0])]), source)
+    return CITED.sub(lambda found: found[0] if found["when"] else sentence(_key(found)), source)
+
+
+def enriched(source: str) -> str:
+    """Stored prose as the site's MyST: labels, references and citations, which the build checks."""
+    source = EQUATION.sub(lambda found: f"$${found['body']}{found['end']}$$ ({found['label']})", source)
+    source = re.sub(r'^> <a id="(thm-[\w-]+)"></a>', r"(\1)=\n> ", source, flags=re.MULTILINE)
+    roles = {"eq": "{{eq}}`{}`", "fig": "{{numref}}`{}`", "thm": "[{1}](#{0})"}
+    source = LINK.sub(lambda found: roles[found["kind"]].format(found["label"], found["text"]), source)
+    return _cited(source, lambda keys: f"{{cite:p}}`{','.join(keys)}`", lambda key: f"{{cite:t}}`{key}`")
+
+
+def for_site(notebook: dict[str, Any]) -> None:
+    """Make of a notebook what the site is built from, in place: its prose enriched, captions given to the pictures."""
+    cells = list[dict[str, Any]]()
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        figure = FIGURE.fullmatch(source.strip()) if cell["cell_type"] == "markdown" else None
+        if figure:
+            name, caption, words = figure.groups()
+            shown = cells[-1]["metadata"].setdefault("mystnb", {})
+            shown["figure"] = {"name": name, "caption": enriched(caption)}
+            shown.setdefault("image", {})["alt"] = " ".join(words.split())
+            continue
+        cells.append(cell | {"source": enriched(source)} if cell["cell_type"] == "markdown" else cell)
+    notebook["cells"] = cells
