@@ -5,11 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from hypothesis import settings
 
-from afp_utils.book import claims
+from afp_utils.book import claims, notebooks
 from afp_utils.book.claims import CLAIM, Expectation
 from tests.helpers import toy_claim
 
@@ -22,7 +21,7 @@ os.environ.pop("AFP_REPOSITORY", None)  # a fork's tests compare with the addres
 
 def seconds(notebook: Path) -> float:
     """Run time that the chapter stores; unmeasured ones count as long."""
-    return nbformat.read(notebook, 4).metadata.get("afp", {}).get("measured", {}).get("seconds", 60.0)
+    return notebooks.read(notebook).metadata.get("afp", {}).get("measured", {}).get("seconds", 60.0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

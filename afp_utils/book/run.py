@@ -37,6 +37,7 @@ from tqdm import tqdm
 
 from afp_utils.book import ledger, notebooks
 from afp_utils.book.claims import ClaimError
+from afp_utils.book.compare import without_others
 from afp_utils.book.notebooks import CHAPTERS, LEDGER, PAGES, QUOTED, ROOT, ChapterError, path, read
 
 DRAFTS = ROOT / "drafts"
@@ -90,6 +91,7 @@ def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
         calls = Path(folder, "calls").read_text(encoding="utf-8").splitlines()
     notebooks.note_calls(notebook, [json.loads(line) for line in calls])
     for cell in notebooks.code_cells(notebook):
+        cell.outputs = without_others(cell.outputs)
         if any(output.get("name") == "stderr" for output in cell.outputs):
             raise ChapterError(f"{notebooks.place(name, cell)}: must not write to stderr, got {cell.outputs}")
     return seconds, megabytes

@@ -54,6 +54,7 @@ claims.check("small", points[0, 0] * 0 + 0.25)
 
 # %% afp={"exercise": "half"}
 """
+NBVAL = ("-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env", "chapters")
 
 
 class Book:
@@ -65,6 +66,7 @@ class Book:
         for folder in ("chapters", "drafts"):
             (root / folder).mkdir()
         shutil.copy(ROOT / "_config.yml", root)
+        shutil.copy(ROOT / "chapters" / "conftest.py", root)
         (root / "afp_utils" / "language" / "exercises_small.py").write_text(EXERCISE)
         (root / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY)
         (root / "_toc.yml").write_text("root: chapters/small\n")
@@ -284,6 +286,28 @@ def test_a_failed_run_leaves_the_old_notebook(book: Book, code: str, said: str) 
     assert "small" in result.stderr
     assert book.notebook.read_bytes() == before
     assert sorted(path.name for path in (book.root / "chapters").iterdir()) == ["small.ipynb"]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> str:
+    """A home in which Matplotlib cannot write, and says so."""
+    (tmp_path / "home").mkdir()
+    for name in (".config", ".cache"):
+        (tmp_path / "home" / name).touch()
+    return str(tmp_path / "home")
+
+
+def test_a_home_that_cannot_be_written_is_no_fault_of_a_chapter(book: Book, home: str) -> None:
+    edit(book, 3, "\nimport matplotlib.pyplot")
+    result = book.tool("run", "small", HOME=home)
+    assert result.returncode == 0, result.stderr
+    assert all(output.get("name") != "stderr" for output in book.read().cells[3].outputs)
+    result = book.python(*NBVAL, HOME=home)
+    assert result.returncode == 0, result.stdout
+    text = book.notebook.read_text(encoding="utf-8")
+    warning = text.replace("import matplotlib.pyplot", "import sys; print(1, file=sys.stderr)")
+    book.notebook.write_text(warning, encoding="utf-8")
+    assert "Unexpected output fields from running code: {'stderr'}" in book.python(*NBVAL, HOME=home).stdout
 
 
 def test_a_chapter_without_set_up_cell_is_refused(book: Book) -> None:
@@ -553,6 +577,15 @@ def test_a_strange_notebook_is_left_alone(book: Book) -> None:
     assert result.returncode == 0, result.stderr
     assert "not in _toc.yml, left alone: Untitled" in result.stdout
     assert stranger.read_text() == "not even JSON"
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_the_tests_leave_a_strange_notebook_alone_and_a_chapter_on_one_worker(book: Book, workers: list[str]) -> None:
+    book.notebook.with_name("Untitled.ipynb").write_text("not even JSON", encoding="utf-8")
+    result = book.python(*NBVAL, *workers)
+    assert result.returncode == 0, result.stdout
+    assert "5 passed" in result.stdout
+    assert result.stdout.count("chapters: not in _toc.yml, left alone: Untitled") == 1
 
 
 @pytest.mark.parametrize(
