@@ -46,7 +46,7 @@ def toy(monkeypatch, tmp_path):
             output = {"output_type": "display_data", "data": {CLAIM: record.json()}}
             marks = {"afp": {"calls": (calls or {}).get(record.claim.id, [])}}
             cells.append({"cell_type": "code", "metadata": marks, "outputs": [output]})
-        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
         return tmp_path
 
     return shown, store

@@ -29,7 +29,7 @@ KINDS = {"text/plain", "text/html", "text/markdown", "text/latex", "image/png", 
 LABELLED = re.compile(r"\$\$\s*\(([^)\s]+)\)")
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\w+")
 
-MODULES = {path: ast.parse(path.read_text()) for path in sorted((ROOT / "afp_utils").rglob("*.py"))}
+MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "afp_utils").rglob("*.py"))}
 
 
 def code_cells(name: str) -> list[nbformat.NotebookNode]:
@@ -69,7 +69,7 @@ def figures(name: str) -> list[dict[str, Any]]:
 
 
 def test_contents_list_all_chapters_and_nothing_else() -> None:
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
     listed = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
     pages = [*BOOK.rglob("*.md"), *map(notebooks.path, NOTEBOOKS)]  # other notebooks are readers' own
     assert sorted(listed) == sorted(path.relative_to(ROOT).with_suffix("").as_posix() for path in pages)
@@ -274,7 +274,9 @@ def test_chapters_import_public_names(name: str) -> None:
 
 
 def tool(*command: str) -> None:
-    result = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    )
     assert result.returncode == 0, result.stdout + result.stderr
 
 

@@ -346,6 +346,7 @@ def main() -> None:
     parser.add_argument("--changed", action="store_true", help="run only chapters in which a result may differ")
     parser.add_argument("--force", action="store_true", help="overwrite what somebody wrote, and save it beside")
     given = parser.parse_intermixed_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # claims have signs that ASCII has not
     try:
         act(given)
     except (ChapterError, ClaimError) as error:

@@ -196,9 +196,12 @@ def test_through_nbval(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "afp_utils", tmp_path / "afp_utils", ignore=shutil.ignore_patterns("*.toml"))
     (tmp_path / "chapters").mkdir()
     (tmp_path / "afp_utils" / "language" / "claims-tiny.toml").write_text(
-        '[tiny]\nstatement = "A tiny claim."\nkind = "identity"\nsource = "this book"\nknown = "derived"\nnear = 2.0\nwithin = 0.1\nbecause = "none"\n'
+        '[tiny]\nstatement = "A tiny claim."\nkind = "identity"\nsource = "this book"\nknown = "derived"\nnear = 2.0\nwithin = 0.1\nbecause = "none"\n',
+        encoding="utf-8",
     )
-    (tmp_path / "chapters" / "conftest.py").write_text((ROOT / "chapters" / "conftest.py").read_text())
+    (tmp_path / "chapters" / "conftest.py").write_text(
+        (ROOT / "chapters" / "conftest.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     codes = [HEAD] + [code.format(id="tiny", value=2.0) for code, _, _ in CELLS]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
     target = tmp_path / "chapters" / "tiny.ipynb"

@@ -67,17 +67,22 @@ class Book:
             (root / folder).mkdir()
         shutil.copy(ROOT / "_config.yml", root)
         shutil.copy(ROOT / "chapters" / "conftest.py", root)
-        (root / "afp_utils" / "language" / "exercises_small.py").write_text(EXERCISE)
-        (root / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY)
-        (root / "_toc.yml").write_text("root: chapters/small\n")
+        (root / "afp_utils" / "language" / "exercises_small.py").write_text(EXERCISE, encoding="utf-8")
+        (root / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY, encoding="utf-8")
+        (root / "_toc.yml").write_text("root: chapters/small\n", encoding="utf-8")
         self.draft = root / "drafts" / "small.py"
-        self.draft.write_text(DRAFT)
+        self.draft.write_text(DRAFT, encoding="utf-8")
         self.notebook = root / "chapters" / "small.ipynb"
 
     def python(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PYTHONPATH": str(self.root)} | variables
         return subprocess.run(
-            [sys.executable, *command], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, *command],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
 
     def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -117,8 +122,8 @@ def book(made: Book, tmp_path: Path) -> Book:
 
 def rewrite(book: Book, old: str, new: str) -> None:
     """Edit the draft."""
-    assert old in book.draft.read_text()
-    book.draft.write_text(book.draft.read_text().replace(old, new))
+    assert old in book.draft.read_text(encoding="utf-8")
+    book.draft.write_text(book.draft.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def test_numbers_are_put_into_the_prose(book: Book) -> None:
@@ -164,9 +169,9 @@ def test_what_is_current_is_not_run_again(book: Book) -> None:
 
 
 def change(book: Book, file: str, old: str, new: str) -> None:
-    text = (book.root / file).read_text()
+    text = (book.root / file).read_text(encoding="utf-8")
     assert old in text
-    (book.root / file).write_text(text.replace(old, new))
+    (book.root / file).write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -210,7 +215,9 @@ def test_a_chapter_does_not_run_again_for_words_and_tolerances(book: Book, file:
     result = book.tool("run", "--changed")
     assert result.returncode == 0, result.stderr
     assert " s " not in result.stdout, "it did not run"
-    assert new.strip('"') in book.notebook.read_text() or "0.02" in book.notebook.read_text()
+    assert new.strip('"') in book.notebook.read_text(encoding="utf-8") or "0.02" in book.notebook.read_text(
+        encoding="utf-8"
+    )
     assert book.read().cells[3].execution_count == count
     assert book.current()
 
@@ -233,15 +240,15 @@ def test_a_changed_tolerance_is_decided_from_the_stored_value(book: Book) -> Non
 
 
 def test_a_change_elsewhere_does_not(book: Book) -> None:
-    (book.root / "afp_utils" / "core" / "plots.py").write_text("LEVEL = 1\n")
+    (book.root / "afp_utils" / "core" / "plots.py").write_text("LEVEL = 1\n", encoding="utf-8")
     assert book.current()
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.33<", "0.34<"), ("1 / 3", "1 / 4"), ("return x / 2", "return x / 3")])
 def test_an_altered_notebook_is_out_of_date(book: Book, old: str, new: str) -> None:
-    text = book.notebook.read_text()
+    text = book.notebook.read_text(encoding="utf-8")
     assert old in text
-    book.notebook.write_text(text.replace(old, new))
+    book.notebook.write_text(text.replace(old, new), encoding="utf-8")
     assert not book.current()
 
 
@@ -332,6 +339,20 @@ def test_draft_and_take_lose_nothing(book: Book) -> None:
     assert book.read() == before
 
 
+def test_the_locale_does_not_matter(book: Book) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert "utf" not in book.python("-c", "import locale; print(locale.getpreferredencoding())", **plain).stdout.lower()
+    rewrite(book, "# # Small", "# # Smäll, of α")
+    change(book, "afp_utils/language/claims-small.toml", "A quarter.", "√ of 1/16.")
+    for arguments in (["take", "small"], ["run", "small"], ["run", "--changed"]):
+        result = book.tool(*arguments, **plain)
+        assert result.returncode == 0, result.stderr
+    assert book.read().cells[0].source.startswith("# Smäll, of α")
+    assert "Smäll, of α" in book.draft.read_text(encoding="utf-8")
+    assert "\\u221a of 1/16." in book.tool("carries", "core.models.white", **plain).stdout
+    assert book.current(**plain) and book.current()
+
+
 # ---- what a claim rests on ----
 
 
@@ -342,7 +363,7 @@ def test_the_functions_that_a_value_comes_from_are_recorded(book: Book) -> None:
 
 def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
     assert book.tool("draft", "small").returncode == 0
-    assert "calls" not in book.draft.read_text()
+    assert "calls" not in book.draft.read_text(encoding="utf-8")
 
 
 def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
@@ -362,7 +383,7 @@ def test_a_class_is_recorded_once_and_a_flow_too() -> None:
         "from afp_utils.sequence.rates import PowerLaw; tracing.called.clear(); PowerLaw(1, 2, 1.5); "
         "flow_at(lambda time, y: -y, [1], [0, 1]); print(sorted(tracing.called))"
     )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert found.stdout == "['core.flow.flow_at', 'sequence.rates.PowerLaw']\n", found.stderr
 
 
@@ -492,15 +513,15 @@ def test_a_pasted_picture_is_not_lost_in_a_draft(book: Book) -> None:
 
 
 def test_a_draft_with_words_of_its_own_is_not_overwritten(book: Book) -> None:
-    text = book.draft.read_text().replace("# # Small", "# # Small but mine")
-    book.draft.write_text(text)
+    text = book.draft.read_text(encoding="utf-8").replace("# # Small", "# # Small but mine")
+    book.draft.write_text(text, encoding="utf-8")
     result = book.tool("draft", "small")
     assert result.returncode != 0
     assert "drafts/small.py has changes that small.ipynb has not" in result.stderr
-    assert book.draft.read_text() == text
+    assert book.draft.read_text(encoding="utf-8") == text
     assert book.tool("draft", "small", "--force").returncode == 0
-    assert "mine" not in book.draft.read_text()
-    assert book.draft.with_name("small.mine.py").read_text() == text
+    assert "mine" not in book.draft.read_text(encoding="utf-8")
+    assert book.draft.with_name("small.mine.py").read_text(encoding="utf-8") == text
     assert "CHAPTER must be among ['small']" in book.tool("take", "small.mine").stderr
 
 
@@ -510,14 +531,18 @@ def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
     result = book.tool("take", "small")
     assert result.returncode != 0
     assert "drafts/small.py has no words of its own, and small.ipynb has new ones" in result.stderr
-    book.draft.write_text(book.draft.read_text().replace("# # Small", "# # Small but mine"))
+    book.draft.write_text(
+        book.draft.read_text(encoding="utf-8").replace("# # Small", "# # Small but mine"), encoding="utf-8"
+    )
     result = book.tool("take", "small")
     assert result.returncode != 0
     assert "small.ipynb has changes that drafts/small.py has not seen" in result.stderr
     assert book.notebook.read_bytes() == before
-    book.draft.write_text(book.draft.read_text().replace("# # Small but mine", "# # Small"))
+    book.draft.write_text(
+        book.draft.read_text(encoding="utf-8").replace("# # Small but mine", "# # Small"), encoding="utf-8"
+    )
     assert book.tool("draft", "small").returncode == 0  # the draft had nothing of its own
-    assert "Newer words." in book.draft.read_text()
+    assert "Newer words." in book.draft.read_text(encoding="utf-8")
 
 
 def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
@@ -538,8 +563,8 @@ def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
 
 def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
     mark = '# %% afp={"exercise": "half"}'
-    assert mark in book.draft.read_text()
-    book.draft.write_text(book.draft.read_text().replace(mark, f"{mark}\nx = 1"))
+    assert mark in book.draft.read_text(encoding="utf-8")
+    book.draft.write_text(book.draft.read_text(encoding="utf-8").replace(mark, f"{mark}\nx = 1"), encoding="utf-8")
     result = book.tool("take", "small")
     assert result.returncode != 0
     assert "is generated and must be empty" in result.stderr
@@ -547,14 +572,14 @@ def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
 
 def test_prose_goes_from_a_draft_to_the_chapter_and_back_without_a_run(book: Book) -> None:
     assert book.tool("draft", "small").returncode == 0
-    book.draft.write_text(book.draft.read_text().replace("# # Small", "# # Smaller"))
+    book.draft.write_text(book.draft.read_text(encoding="utf-8").replace("# # Small", "# # Smaller"), encoding="utf-8")
     result = book.tool("take", "small")
     assert result.returncode == 0, result.stderr
     assert "no need to run" in result.stdout
     assert book.read().cells[0].source.startswith("# Smaller")
     assert book.current()
     assert book.tool("draft", "small").returncode == 0
-    assert "# # Smaller" in book.draft.read_text()
+    assert "# # Smaller" in book.draft.read_text(encoding="utf-8")
 
 
 def test_a_draft_without_changes_is_said_to_have_none(book: Book) -> None:
@@ -572,11 +597,11 @@ def test_take_and_draft_want_a_name(book: Book) -> None:
 
 def test_a_strange_notebook_is_left_alone(book: Book) -> None:
     stranger = book.root / "chapters" / "Untitled.ipynb"
-    stranger.write_text("not even JSON")
+    stranger.write_text("not even JSON", encoding="utf-8")
     result = book.tool("run", "--changed")
     assert result.returncode == 0, result.stderr
     assert "not in _toc.yml, left alone: Untitled" in result.stdout
-    assert stranger.read_text() == "not even JSON"
+    assert stranger.read_text(encoding="utf-8") == "not even JSON"
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
@@ -688,7 +713,7 @@ def test_a_cell_that_is_not_plain_python_is_refused_before_it_runs(code: str, sa
 
 
 def test_one_dead_kernel_does_not_stop_the_others(book: Book) -> None:
-    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/dead\n")
+    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/dead\n", encoding="utf-8")
     notebook = book.read()
     notebook.cells = [cell for cell in notebook.cells if "exercise" not in cell.metadata.get("afp", {})][:2]
     notebook.cells[0].source = "# Dead"
