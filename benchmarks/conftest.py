@@ -85,7 +85,7 @@ def digits(value: float) -> str:
 
 def machine() -> str:
     """What the numbers were measured on. No names or paths of the machine."""
-    cpus = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    cpus = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     model = re.search(r"model name\s*:\s*(.*)", cpus)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     versions = ", ".join(f"{name} {version(name.lower())}" for name in ("NumPy", "SciPy", "torch"))
@@ -132,5 +132,5 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if session.config.getoption("--page") and ROWS:
-        PAGE.write_text(renewed(PAGE.read_text(), ROWS, machine()))
+        PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), ROWS, machine()), encoding="utf-8")
         print(f"\nbench: wrote {PAGE.relative_to(PAGE.parents[1])}")

@@ -88,7 +88,7 @@ for fit in ({", ".join(fits)},):
 """
     single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, env=os.environ | single, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, env=os.environ | single, capture_output=True, encoding="utf-8", check=True)
     return [float(line) for line in done.stdout.split()]
 
 

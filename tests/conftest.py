@@ -5,11 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from hypothesis import settings
 
-from afp_utils.book import claims
+from afp_utils.book import claims, notebooks
 from afp_utils.book.claims import CLAIM, Expectation
 from tests.helpers import toy_claim
 
@@ -22,7 +21,7 @@ os.environ.pop("AFP_REPOSITORY", None)  # a fork's tests compare with the addres
 
 def seconds(notebook: Path) -> float:
     """Run time that the chapter stores; unmeasured ones count as long."""
-    return nbformat.read(notebook, 4).metadata.get("afp", {}).get("measured", {}).get("seconds", 60.0)
+    return notebooks.read(notebook).metadata.get("afp", {}).get("measured", {}).get("seconds", 60.0)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,7 +46,7 @@ def toy(monkeypatch, tmp_path):
             output = {"output_type": "display_data", "data": {CLAIM: record.json()}}
             marks = {"afp": {"calls": (calls or {}).get(record.claim.id, [])}}
             cells.append({"cell_type": "code", "metadata": marks, "outputs": [output]})
-        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}))
+        (tmp_path / f"{name}.ipynb").write_text(json.dumps({"cells": cells}), encoding="utf-8")
         return tmp_path
 
     return shown, store

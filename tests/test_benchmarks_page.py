@@ -13,7 +13,7 @@ SOURCE = importlib.util.spec_from_file_location("benchmarks_conftest", ROOT / "b
 assert SOURCE and SOURCE.loader
 bench = importlib.util.module_from_spec(SOURCE)
 SOURCE.loader.exec_module(bench)
-PAGE = bench.PAGE.read_text()
+PAGE = bench.PAGE.read_text(encoding="utf-8")
 
 
 def tables(page=PAGE):
@@ -34,7 +34,7 @@ def numbers(cells):
 
 def test_each_benchmark_has_its_row_and_each_row_its_benchmark():
     command = [sys.executable, "-m", "pytest", "benchmarks", "--collect-only", "-q", "--benchmark-only"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", check=True).stdout
     collected = {line.split("::")[1] for line in listed.splitlines() if "::" in line}
     rows = [name for rows in tables().values() for name in rows]
     assert len(collected) > 20

@@ -179,5 +179,5 @@ def test_every_room_with_models_is_tried():
     """A class with the four questions of a model is tried above, or made by one that is."""
     rooms = {type(make().states[0]).__module__.split(".")[1] for _, make in RUNS.values()}
     package = Path(afp_utils.__file__).parent
-    held = {file.parent.name for file in package.glob("*/*.py") if "def tangent(" in file.read_text()}
+    held = {file.parent.name for file in package.glob("*/*.py") if "def tangent(" in file.read_text(encoding="utf-8")}
     assert rooms == held - {"core"}

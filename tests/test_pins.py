@@ -15,10 +15,10 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 MANDATED = {"jupyter-book", "jupyterlab", "numpy", "torch", "matplotlib", "nbval"}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOWEST = tuple(map(int, PROJECT["requires-python"].removeprefix(">=").split(".")))
 RUNTIME = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
 PIP = next(entry["pip"] for entry in ENVIRONMENT if isinstance(entry, dict))
 
 
@@ -29,7 +29,7 @@ def pins(lines: list[str]) -> dict[str, str]:
     return {canonicalize_name(pin[1]): pin[2] for pin in found if pin}
 
 
-PINNED = pins((ROOT / "constraints.txt").read_text().splitlines())
+PINNED = pins((ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines())
 BINDER = pins(PIP)
 BOUNDS = [*PROJECT["dependencies"], *(line for extra in PROJECT["optional-dependencies"].values() for line in extra)]
 
@@ -67,7 +67,7 @@ def test_python_is_one_that_the_package_allows() -> None:
     (python,) = [entry for entry in ENVIRONMENT if str(entry).startswith("python=")]
     lowest = ".".join(map(str, LOWEST))
     assert python == f"python={lowest}", f"environment.yml must take the lowest Python, {lowest}, got {python}"
-    assert f"sys.version_info >= {LOWEST}" in (ROOT / "Makefile").read_text()
+    assert f"sys.version_info >= {LOWEST}" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(bool(os.environ.get("AFP_NEWEST")), reason="a run against the newest versions")

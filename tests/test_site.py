@@ -46,7 +46,7 @@ def build(source: Path, target: Path, **variables: str) -> subprocess.CompletedP
         cwd=source,
         env=os.environ | {"PYTHONPATH": str(source)} | variables,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
 
@@ -140,16 +140,20 @@ def test_claims_link_from_the_ledger_to_their_cells(site: Path) -> None:
 
 
 def test_claims_name_their_sources_as_readers_do(site: Path) -> None:
-    keys = re.findall(r"^@\w+\{(\w+),", (ROOT / "afp_utils" / "book" / "references.bib").read_text(), re.MULTILINE)
-    ledger = (site / "chapters" / "ledger.html").read_text()
+    keys = re.findall(
+        r"^@\w+\{(\w+),", (ROOT / "afp_utils" / "book" / "references.bib").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    ledger = (site / "chapters" / "ledger.html").read_text(encoding="utf-8")
     assert keys
     assert [key for key in keys if key in ledger] == []
 
 
 def test_site_has_search_sitemap_and_descriptions(site: Path) -> None:
     assert (site / "searchindex.js").stat().st_size > 1000
-    assert "https://afp-book.github.io/afp-book/chapters/index.html" in (site / "sitemap.xml").read_text()
-    assert 'property="og:description"' in (site / "chapters" / "index.html").read_text()
+    assert "https://afp-book.github.io/afp-book/chapters/index.html" in (site / "sitemap.xml").read_text(
+        encoding="utf-8"
+    )
+    assert 'property="og:description"' in (site / "chapters" / "index.html").read_text(encoding="utf-8")
 
 
 def test_site_is_small(site: Path) -> None:
@@ -378,24 +382,28 @@ def small(tmp_path: Path) -> Path:
     book = tmp_path / "book"
     book.mkdir()
     shutil.copytree(ROOT / "afp_utils", book / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
-    (book / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY)
+    (book / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY, encoding="utf-8")
     shutil.copytree(ROOT / "_static", book / "_static")
     shutil.copy(ROOT / "_config.yml", book)
-    (book / "_toc.yml").write_text("format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n")
+    (book / "_toc.yml").write_text(
+        "format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n", encoding="utf-8"
+    )
     (book / "chapters").mkdir()
     shutil.copy(ROOT / "chapters" / "references.md", book / "chapters")
-    (book / "chapters" / "small.ipynb").write_text(notebook(RECORD, "# Small\n\nA {cite}`jacot2018neural`."))
+    (book / "chapters" / "small.ipynb").write_text(
+        notebook(RECORD, "# Small\n\nA {cite}`jacot2018neural`."), encoding="utf-8"
+    )
     return book
 
 
 def test_the_small_book_builds_and_follows_a_fork(small: Path, tmp_path: Path) -> None:
     text = "# Small\n\nSee https://github.com/afp-book/afp-book and [](references.md)."
-    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD, text))
+    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD, text), encoding="utf-8")
     result = build(small, tmp_path, AFP_REPOSITORY="https://github.com/Someone/else")
     assert result.returncode == 0, result.stdout + result.stderr
     site = tmp_path / "_build" / "html"
-    page = (site / "chapters" / "small.html").read_text()
-    source = (site / "_sources" / "chapters" / "small.ipynb").read_text()
+    page = (site / "chapters" / "small.html").read_text(encoding="utf-8")
+    source = (site / "_sources" / "chapters" / "small.ipynb").read_text(encoding="utf-8")
     assert "afp-book/afp-book" not in page + source
     assert "https://mybinder.org/v2/gh/Someone/else/main" in page
     assert "https://someone.github.io/else/" in page
@@ -421,7 +429,7 @@ def test_the_small_book_builds_and_follows_a_fork(small: Path, tmp_path: Path) -
 def test_a_planted_fault_fails_the_build(
     small: Path, tmp_path: Path, record: dict[str, object], text: str, said: str
 ) -> None:
-    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD | record, f"# Small\n\n{text}"))
+    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD | record, f"# Small\n\n{text}"), encoding="utf-8")
     result = build(small, tmp_path)
     assert result.returncode != 0
     assert said in result.stdout + result.stderr

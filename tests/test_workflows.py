@@ -10,12 +10,12 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / ".github" / "workflows"
-TEXTS = {path.stem: path.read_text() for path in sorted(FOLDER.glob("*.yml"))}
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yml"))}
 WORKFLOWS = {name: yaml.safe_load(text) for name, text in TEXTS.items()}
 JOBS = [(name, job) for name, workflow in WORKFLOWS.items() for job in workflow["jobs"]]
 EACH = pytest.mark.parametrize("name", WORKFLOWS)
 EACH_JOB = pytest.mark.parametrize(("name", "job"), JOBS)
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 HERE = "./.github/workflows/"
 
 
@@ -73,5 +73,5 @@ def test_every_promised_python_is_tried() -> None:
     assert strategy == {"fail-fast": False, "matrix": {"python": promised}}
     assert PROJECT["requires-python"] == f">={promised[0]}"
     assert promised == [f"3.{minor}" for minor in range(int(promised[0][2:]), int(promised[-1][2:]) + 1)]
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert all(f"python{version}" in makefile for version in promised)

@@ -52,7 +52,9 @@ def browser() -> Iterator[Browser]:
 def pages(site: Path) -> list[str]:
     """The pages that readers see, as paths relative to the site; redirects are none."""
     found = [path for path in site.rglob("*.html") if "_static" not in path.parts]
-    return sorted(str(path.relative_to(site)) for path in found if 'http-equiv="Refresh"' not in path.read_text())
+    return sorted(
+        str(path.relative_to(site)) for path in found if 'http-equiv="Refresh"' not in path.read_text(encoding="utf-8")
+    )
 
 
 def main(site: Path, folder: Path, chosen: list[str]) -> None:

@@ -3,7 +3,7 @@
 A claim's value, its rival's, and a quoted number may move by rounding; the record around them and what is shown of them
 may not.
 Where a fresh output differs from the stored one by no more than that, it is replaced by the stored one before nbval
-compares. Images are not compared, as always in nbval.
+compares. Images are not compared, as always in nbval. What other programs say on stderr of the machine is no output.
 """
 
 import os
@@ -24,6 +24,13 @@ SHARE = 1.0 if UNPINNED else 0.05
 """or by this fraction of the tolerance, or of the width of the interval, that the claim allows. A number quoted in the
 prose may move by so many units in its last digit:"""
 UNITS = 5 if UNPINNED else 1
+OTHERS = re.compile(
+    r"Matplotlib is building the font cache|Matplotlib created a temporary cache directory"
+    r"|mkdir -p failed for path|\S+ is not a writable directory$|Could not save font_manager cache"  # Matplotlib as well
+    r"|\d+\.\d+s - (Debugger warning|make the debugger|to python to disable frozen|Note: Debugging)"
+    r"|OpenBLAS warning:|OMP: |libgomp: |Fontconfig "
+)
+"""How lines begin in which libraries tell of the machine, such as a first start or a home that cannot be written."""
 NUMERAL = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 Bundle = dict[str, Any]
@@ -84,9 +91,23 @@ def same_numbers(fresh: Bundle, stored: Bundle) -> bool:
     return stored == {NUMBER: theirs, "text/plain": shown} and all(same_text(ours[name], theirs[name]) for name in ours)
 
 
+def without_others(outputs: list[Any]) -> list[Any]:
+    """Outputs without what other programs tell of the machine on stderr."""
+    kept = []
+    for output in outputs:
+        if output.get("name") == "stderr":
+            output = deepcopy(output)
+            lines = output["text"].splitlines(keepends=True)
+            output["text"] = "".join(line for line in lines if not OTHERS.match(line))
+            if not output["text"].strip():
+                continue
+        kept.append(output)
+    return kept
+
+
 def settle(fresh: list[Bundle], stored: list[Bundle]) -> list[Bundle]:
     """The fresh outputs, with those that differ from the stored ones by mere rounding replaced by these."""
-    settled = []
+    fresh, settled = without_others(fresh), []
     for new, old in zip(fresh, stored):
         ours, theirs = new.get("data", {}), old.get("data", {})
         for kind, same in ((CLAIM, same_claim), (NUMBER, same_numbers)):

@@ -43,10 +43,40 @@ def notebooks(folder: Path) -> list[Path]:
     return [path for path in (Path(folder) / f"{name}.ipynb" for name in listed) if path.exists()]
 
 
+CONFLICT = re.compile("^(<{7}|={7}|>{7})", re.MULTILINE)
+
+
+def text(notebook: Path) -> str:
+    """The JSON of a stored notebook. Raises `ValueError` or `OSError` that says why it is none."""
+    if not notebook.is_file():
+        raise OSError("no file" if not notebook.exists() else "no file but a folder")
+    found = notebook.read_text(encoding="utf-8-sig")  # some editors put a mark before the text
+    if not found.strip():
+        raise ValueError("an empty file")
+    try:
+        known = json.loads(found)
+    except ValueError as error:
+        mark = CONFLICT.search(found)
+        line = found.count("\n", 0, mark.start()) + 1 if mark else 0
+        raise ValueError(
+            f"a conflict of git that is not resolved, line {line}" if mark else f"no JSON, {error}"
+        ) from None
+    if not isinstance(known, dict) or not isinstance(known.get("cells", known.get("worksheets")), list):
+        raise ValueError("JSON without cells")  # noqa: TRY004 - of the file, not of an argument
+    return found
+
+
 def stored(notebook: Path) -> list[dict[str, Any]]:
-    """The records that an executed notebook holds, in order, each with the functions (`calls`) that it comes from."""
+    """The records that an executed notebook holds, in order, each with the functions (`calls`) that it comes from.
+
+    Raises `ClaimError` with the file's name where it is no notebook.
+    """
+    try:
+        book = json.loads(text(notebook))
+    except (OSError, ValueError) as error:
+        raise ClaimError(f"{notebook.name} must be a notebook of format 4, got: {error}") from None
     found = []
-    for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
+    for cell in book.get("cells", []):
         calls = cell.get("metadata", {}).get("afp", {}).get("calls", [])
         data = [output.get("data", {}) for output in cell.get("outputs", [])]
         found += [entry[claims.CLAIM] | {"calls": calls} for entry in data if claims.CLAIM in entry]

@@ -7,6 +7,8 @@ import importlib
 import json
 import os
 import re
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
@@ -68,14 +70,23 @@ def names() -> list[str]:
 
 
 def read(file: Path) -> nbformat.NotebookNode:
-    """A stored notebook. Raises `ChapterError` with the file's name where it is none."""
+    """A stored notebook as any tool writes it, cells without an id with one. Raises `ChapterError` where it is none."""
     try:
-        notebook = nbformat.read(file, 4)
+        text = ledger.text(file)
+        notebook = nbformat.convert(nbformat.reader.reads(text), 4)
+        notebook.nbformat_minor = nbformat.v4.nbformat_minor  # Colab, VS Code and Notebook 6 write older ones
+        with warnings.catch_warnings(action="ignore"):  # of ids that are missing, or there twice: they are made here
+            notebook = nbformat.validator.normalize(notebook)[1]
         nbformat.validate(notebook)
-    except (OSError, ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, nbformat.ValidationError) as error:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise ChapterError(f"{file.name} must be a notebook of format 4, got: {reason[0]}") from None
     return notebook
+
+
+def strangers() -> list[str]:
+    """Notebooks in the folder that `_toc.yml` does not list: readers' own, which nothing here reads or writes."""
+    return sorted({file.stem for file in CHAPTERS.glob("*.ipynb")} - set(names()))
 
 
 def write(notebook: nbformat.NotebookNode, target: Path) -> None:
@@ -124,9 +135,11 @@ def code_cell(source: str, **metadata: object) -> nbformat.NotebookNode:
 
 
 def generated(cells: list[nbformat.NotebookNode], **mark: object) -> list[nbformat.NotebookNode]:
-    """The cells with a mark of what they are, and of what was written into them."""
+    """The cells with a mark of what they are, of what was written into them, and of how many belong together."""
     for cell in cells:
         cell.metadata["afp"] = mark | {"made": digest(cell.source)}
+    for part, cell in enumerate(cells, 1) if len(cells) > 1 else ():
+        cell.metadata["afp"]["part"] = f"{part} of {len(cells)}"
     return cells
 
 
@@ -147,9 +160,26 @@ def exercise_cells(exercise: Exercise, number: int) -> list[nbformat.NotebookNod
 
 
 def edited(notebook: nbformat.NotebookNode) -> list[str]:
-    """The generated cells in which somebody has written since: to fill them in anew would lose it."""
+    """What somebody did to generated cells, in words: text written in, or one taken away, copied or moved.
+
+    To fill them in anew would lose it. Cells between them, and foreign metadata of theirs, are kept in any case.
+    """
     made = [cell for cell in notebook.cells if "made" in marks(cell)]
-    return [cell.get("id", "?") for cell in made if digest(cell.source) != marks(cell).made]
+    wrong = [
+        f"cell {cell.get('id', '?')} ({head(cell)}) is generated, and somebody has written in it"
+        for cell in made
+        if digest(cell.source) != marks(cell).made
+    ]
+    groups = dict[str, list[str]]()
+    for cell in made:
+        if "part" in marks(cell):  # else stored before cells were counted
+            groups.setdefault(marks(cell).exercise, []).append(marks(cell).part)
+    for name, parts in groups.items():
+        whole = parts[0].partition(" of ")[2]
+        if parts != [f"{part} of {whole}" for part in range(1, int(whole) + 1)]:
+            had = ", ".join(part.partition(" of ")[0] for part in parts)
+            wrong.append(f"exercise {name} has {whole} generated cells, and somebody has left {had}")
+    return wrong
 
 
 def fill(notebook: nbformat.NotebookNode, name: str) -> None:
@@ -162,12 +192,20 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
         order = [exercise.name for exercise in known]
         raise ChapterError(f"{name} must show the exercises of {module_of(name)} in order, {order}, got {shown}")
     waiting = {exercise.name: exercise_cells(exercise, number) for number, exercise in enumerate(known, 1)}
+    stand = Counter(marks(cell).get("exercise") for cell in notebook.cells)
+    whole = {exercise for exercise, group in waiting.items() if stand[exercise] == len(group)}
     cells, notebook.cells = notebook.cells, []
     for cell in cells:
         if "setup" in marks(cell):
-            notebook.cells += generated([code_cell(SETUP.format(repository=repository()), **FOLDED)], setup=True)
+            made = generated([code_cell(SETUP.format(repository=repository()), **FOLDED)], setup=True)
+        elif "exercise" in marks(cell):  # one for one, so that what stands between them stays there
+            group, exercise = waiting[marks(cell).exercise], marks(cell).exercise
+            made = [group.pop(0) for _ in group[: 1 if exercise in whole else None]]
         else:
-            notebook.cells += waiting.pop(marks(cell).exercise, []) if "exercise" in marks(cell) else [cell]
+            made = [cell]
+        if len(made) == 1:
+            made[0].metadata = cell.metadata | made[0].metadata
+        notebook.cells += made
     for i, cell in enumerate(notebook.cells):
         cell["id"] = f"c{i:03d}"
     fill_prose(notebook, name)
@@ -329,10 +367,14 @@ def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
     return digest(*parts)
 
 
+def head(cell: nbformat.NotebookNode) -> str:
+    """The first words of a cell."""
+    return next((line for line in cell.source.splitlines() if line.strip()), "")[:60]
+
+
 def place(name: str, cell: nbformat.NotebookNode) -> str:
     """Where a cell is, in words for its author, whose draft knows no ids."""
-    first = next((line for line in cell.source.splitlines() if line.strip()), "")
-    return f"{name}, cell {cell.id} ({first[:60]})"
+    return f"{name}, cell {cell.id} ({head(cell)})"
 
 
 def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
@@ -359,7 +401,8 @@ def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: s
     """
     fill(notebook, name)
     refuse_magics(notebook, name)
-    ran = all(cell.execution_count for cell in code_cells(old))  # outputs may have been cleared
+    counts = [cell.execution_count for cell in code_cells(old)]
+    ran = counts == list(range(1, len(counts) + 1))  # outputs may have been cleared, or some cells run by hand
     if marks(old).get("inputs") != inputs(notebook, name) or not ran:
         return False
     for cell, before in zip(code_cells(notebook), code_cells(old), strict=True):
@@ -375,7 +418,12 @@ def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: s
 def current(name: str) -> bool:
     """Whether the stored chapter is that of its present code, package, exercises and claims."""
     fresh, stored = read(path(name)), read(path(name))
-    return renewed(fresh, stored, name) and nbformat.writes(fresh) == nbformat.writes(read(path(name)))
+    return renewed(fresh, stored, name) and is_stored(fresh, name)
+
+
+def is_stored(notebook: nbformat.NotebookNode, name: str) -> bool:
+    """Whether the file of a chapter is the text of a notebook, whatever ends its lines."""
+    return path(name).read_text(encoding="utf-8") == nbformat.writes(notebook) + "\n"
 
 
 # ---- numbers in the prose ----

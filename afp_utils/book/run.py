@@ -8,7 +8,8 @@
 
 CHAPTER is a name such as sequence-models; without names, all chapters. A notebook is replaced only once it has run to
 its end, so an interrupted run leaves the old one, and one that fails does not stop the others. Nobody's words are
-overwritten: what differs from what this tool wrote is refused by name, unless --force is given.
+overwritten: what differs from what this tool wrote is refused by name, unless --force is given, which saves it first as
+NAME.mine.ipynb.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from tqdm import tqdm
 
 from afp_utils.book import ledger, notebooks
 from afp_utils.book.claims import ClaimError
+from afp_utils.book.compare import without_others
 from afp_utils.book.notebooks import CHAPTERS, LEDGER, PAGES, QUOTED, ROOT, ChapterError, path, read
 
 DRAFTS = ROOT / "drafts"
@@ -89,6 +91,7 @@ def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
         calls = Path(folder, "calls").read_text(encoding="utf-8").splitlines()
     notebooks.note_calls(notebook, [json.loads(line) for line in calls])
     for cell in notebooks.code_cells(notebook):
+        cell.outputs = without_others(cell.outputs)
         if any(output.get("name") == "stderr" for output in cell.outputs):
             raise ChapterError(f"{notebooks.place(name, cell)}: must not write to stderr, got {cell.outputs}")
     return seconds, megabytes
@@ -112,7 +115,8 @@ def run(notebook: nbformat.NotebookNode, name: str, measured: bool = False) -> s
     if measured or "measured" not in marks:
         marks["measured"] = {"seconds": round(seconds), "megabytes": int(round(megabytes, -1))}
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
-    notebook.metadata = nbformat.from_dict({"kernelspec": kernel, "language_info": {"name": "python"}, "afp": marks})
+    own = {"kernelspec": kernel, "language_info": {"name": "python"}, "afp": marks}
+    notebook.metadata = nbformat.from_dict(notebook.metadata | own)
     store(notebook, name)
     return f"{name:32} {seconds:6.1f} s {megabytes:6.0f} MB"
 
@@ -136,19 +140,33 @@ def do(name: str, given: argparse.Namespace) -> tuple[str, str]:
 def updated(name: str, given: argparse.Namespace) -> str:
     """Bring one chapter up to date, without a run if that will do. Returns a line about it, or nothing."""
     take = given.action == "take"
-    notebook = taken(name, given.force) if take else read(path(name))
+    notebook, unseen = taken(name) if take else (read(path(name)), "")
     old = read(path(name)) if path(name).exists() else None
-    if old and not given.force and (cells := notebooks.edited(old)):
-        raise ChapterError(
-            f"{name}: cells {', '.join(cells)} are generated, and somebody has written in them. Save a copy of "
-            f"{path(name).name} under another name to keep the words; then run with --force to make the cells anew"
+    if not unseen and old and (cells := notebooks.edited(old)):
+        unseen = (
+            f"{name}: {'; '.join(cells)}. To keep the words, save a copy of {path(name).name} under another name and get "
+            f"the book's again (git checkout); or let python -m afp_utils.book.run {given.action} --force {name} save the "
+            f"copy and make the cells anew"
         )
-    if not ((given.changed or take) and old and notebooks.renewed(notebook, old, name)):
+    if unseen:
+        spare(path(name), unseen, given.force)  # and then run: the stored outputs may be of another's code
+    if unseen or not ((given.changed or take) and old and notebooks.renewed(notebook, old, name)):
         return run(notebook, name, given.action == "measure")
-    if nbformat.writes(notebook) == nbformat.writes(read(path(name))):
+    if notebooks.is_stored(notebook, name):
         return f"{name:32} nothing to take" if take else ""
     store(notebook, name)
     return f"{name:32} no need to run"
+
+
+def spare(file: Path, reason: str, force: bool) -> None:
+    """Before a file that holds somebody's words is overwritten: `ChapterError`, or with `force` a copy beside it."""
+    if not force:
+        raise ChapterError(reason)
+    for number in ("", *map(str, range(2, 1000))):
+        with suppress(FileExistsError), file.with_name(f"{file.stem}.mine{number}{file.suffix}").open("xb") as copy:
+            copy.write(file.read_bytes())
+            print(f"{file.name} as it was is now {Path(copy.name).name}", flush=True)
+            return
 
 
 def do_all(names: list[str], given: argparse.Namespace) -> None:
@@ -156,6 +174,15 @@ def do_all(names: list[str], given: argparse.Namespace) -> None:
 
     Raises `ChapterError` with all that went wrong.
     """
+    if given.action != "take":  # the ledger reads them all, at the end
+        unreadable = list[str]()
+        for name in notebooks.names():
+            try:
+                read(path(name))
+            except ChapterError as error:
+                unreadable.append(str(error))
+        if unreadable:
+            raise ChapterError("\n".join(unreadable))
     ledger = given if LEDGER in names else argparse.Namespace(action="run", changed=True, force=False)
     chapters = [name for name in names if name != LEDGER]
     workers = 1 if given.action == "measure" else 2
@@ -173,9 +200,8 @@ def do_all(names: list[str], given: argparse.Namespace) -> None:
     for page in filter(Path.exists, PAGES):
         if (text := notebooks.quoted(page)) != page.read_text(encoding="utf-8"):
             page.write_text(text, encoding="utf-8")
-    strangers = {file.stem for file in CHAPTERS.glob("*.ipynb")} - set(notebooks.names())
-    if strangers:
-        print(f"chapters: not in _toc.yml, left alone: {', '.join(sorted(strangers))}")
+    if strangers := notebooks.strangers():
+        print(f"chapters: not in _toc.yml, left alone: {', '.join(strangers)}")
 
 
 # ---- chapters as text ----
@@ -186,7 +212,7 @@ def as_text(notebook: nbformat.NotebookNode, **marks: object) -> str:
     settings = {"afp": marks, "jupytext": {"notebook_metadata_filter": "afp" if marks else "-all"}}
     text = nbformat.v4.new_notebook(metadata=settings)
     for cell in notebook.cells:
-        place = {key: value for key, value in notebooks.marks(cell).items() if key not in ("made", "calls")}
+        place = {key: value for key, value in notebooks.marks(cell).items() if key not in ("made", "part", "calls")}
         others = {key: value for key, value in cell.metadata.items() if key not in ("afp", "lines_to_next_cell")}
         if not place:
             words = dict(cell) | {"metadata": others, "source": cell.source.rstrip()}
@@ -201,31 +227,45 @@ def wording(notebook: nbformat.NotebookNode) -> str:
     return notebooks.digest(QUOTED.sub(r"\1", as_text(notebook)))
 
 
+def refuse_pictures(notebook: nbformat.NotebookNode, name: str) -> None:
+    """Raise `ChapterError` for what a draft would lose."""
+    for cell in notebook.cells:
+        if cell.get("attachments"):
+            raise ChapterError(
+                f"{notebooks.place(name, cell)}: holds a picture that was pasted in, which a draft cannot hold: save it in "
+                f"_static, and link it"
+            )
+
+
+def drafted(file: Path) -> nbformat.NotebookNode:
+    return jupytext.reads(file.read_text(encoding="utf-8-sig"), fmt="py:percent")
+
+
 def draft(name: str, force: bool = False) -> None:
     """Write a chapter as text, without outputs; generated cells are marked by their place.
 
-    Raises `ChapterError` if an older draft has words that the chapter has not.
+    Raises `ChapterError` if an older draft has words that the chapter has not; with `force` they are saved beside it.
     """
     notebook, target = read(path(name)), DRAFTS / f"{name}.py"
-    if target.exists() and not force:
-        old = jupytext.read(target, fmt="py:percent")
+    refuse_pictures(notebook, name)
+    if target.exists():
+        old = drafted(target)
         if wording(old) not in (wording(notebook), notebooks.marks(old).get("wording")):
-            raise ChapterError(
-                f"drafts/{name}.py has changes that {path(name).name} has not: take it, or remove it (or --force)"
-            )
+            reason = f"drafts/{name}.py has changes that {path(name).name} has not: take it, or remove it (or --force)"
+            spare(target, reason, force)
     DRAFTS.mkdir(exist_ok=True)
     target.write_text(as_text(notebook, wording=wording(notebook)), encoding="utf-8")
 
 
-def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
-    """A chapter made from its text, without outputs.
+def taken(name: str) -> tuple[nbformat.NotebookNode, str]:
+    """A chapter made from its text, without outputs, and in words what the chapter has that the draft has not seen.
 
-    Raises `ChapterError` if the chapter has words that the draft has not seen, or the draft words in a generated cell.
+    Raises `ChapterError` if the draft has words in a generated cell, or none of its own where the chapter has new ones.
     """
     source = DRAFTS / f"{name}.py"
     if not source.exists():
         raise ChapterError(f"drafts must hold {source.name} (make it with: draft {name}), found none")
-    notebook = jupytext.read(source, fmt="py:percent")
+    notebook = drafted(source)
     for cell in notebook.cells:
         cell.metadata.pop("lines_to_next_cell", None)
         if notebooks.marks(cell) and cell.source.strip():
@@ -233,19 +273,23 @@ def taken(name: str, force: bool = False) -> nbformat.NotebookNode:
                 f"drafts/{name}.py: the cell marked {cell.metadata.afp} is generated and must be empty: write an exercise "
                 f"in {notebooks.module_of(name)}, got:\n{cell.source}"
             )
-    old = read(path(name)) if path(name).exists() else notebook
-    if not force and wording(old) != wording(notebook) == notebooks.marks(notebook).get("wording"):
-        raise ChapterError(
-            f"drafts/{name}.py has no words of its own, and {path(name).name} has new ones: draft {name} again"
-        )
-    if not force and wording(old) not in (notebooks.marks(notebook).get("wording"), wording(notebook)):
-        raise ChapterError(
+    seen, own = notebooks.marks(notebook).get("wording"), wording(notebook)
+    old = read(path(name)) if path(name).exists() else nbformat.v4.new_notebook()
+    measured = {key: value for key, value in notebooks.marks(old).items() if key == "measured"}
+    notebook.metadata = nbformat.from_dict(old.metadata | {"afp": measured})
+    if not path(name).exists():
+        return notebook, ""
+    refuse_pictures(old, name)
+    if own != seen and wording(old) not in (seen, own):
+        return notebook, (
             f"{path(name).name} has changes that drafts/{name}.py has not seen: save the draft under another name, "
             f"draft {name} again, and bring the two together (or --force to drop what is in the chapter)"
         )
-    measured = {key: value for key, value in notebooks.marks(old).items() if key == "measured"}
-    notebook.metadata = nbformat.from_dict({"afp": measured})
-    return notebook
+    if own == seen != wording(old):
+        return notebook, (
+            f"drafts/{name}.py has no words of its own, and {path(name).name} has new ones: draft {name} again"
+        )
+    return notebook, ""
 
 
 # ---- the command ----
@@ -268,7 +312,9 @@ def carries(functions: list[str]) -> None:
 def act(given: argparse.Namespace) -> None:
     if given.action == "carries":
         return carries(given.chapter)
-    known = sorted(file.stem for file in DRAFTS.glob("*.py")) if given.action == "take" else notebooks.names()
+    known = notebooks.names()
+    if given.action == "take":  # NAME.mine.py is a copy that --force saved
+        known = sorted(file.stem for file in DRAFTS.glob("*.py") if "." not in file.stem)
     if given.action == "take" and not known:
         raise ChapterError("take needs a draft, such as drafts/NAME.py, found none (make one with: draft NAME)")
     if given.action in ("take", "draft") and not given.chapter:
@@ -298,8 +344,9 @@ def main() -> None:
     parser.add_argument("action", choices=["run", "measure", "draft", "take", "carries"])
     parser.add_argument("chapter", nargs="*")
     parser.add_argument("--changed", action="store_true", help="run only chapters in which a result may differ")
-    parser.add_argument("--force", action="store_true", help="overwrite what somebody wrote in the meantime")
+    parser.add_argument("--force", action="store_true", help="overwrite what somebody wrote, and save it beside")
     given = parser.parse_intermixed_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # claims have signs that ASCII has not
     try:
         act(given)
     except (ChapterError, ClaimError) as error:

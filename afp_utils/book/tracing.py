@@ -39,7 +39,7 @@ def traced(thing: Any) -> Any:
 def report(result: Any) -> None:
     """Write down what the cell called. Lines that are no cells, such as the one that imports this, are not stored."""
     if result.info.store_history:
-        with Path(os.environ["AFP_TRACE"]).open("a") as file:
+        with Path(os.environ["AFP_TRACE"]).open("a", encoding="utf-8") as file:
             file.write(json.dumps(sorted(called)) + "\n")
     called.clear()
 

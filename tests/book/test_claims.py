@@ -251,12 +251,12 @@ def test_the_registry_is_well_formed():
 def test_a_fault_of_the_registry_names_file_claim_and_key(monkeypatch, tmp_path, old, new, said):
     (tmp_path / "room").mkdir()
     file = tmp_path / "room" / "claims-small.toml"
-    file.write_text(ENTRY)
+    file.write_text(ENTRY, encoding="utf-8")
     monkeypatch.setattr(claims, "files", lambda _: tmp_path)
     monkeypatch.setattr(claims, "sources", dict)
     assert claims.registry.__wrapped__()["small"].chapter == "small"
     assert old in ENTRY
-    file.write_text(ENTRY.replace(old, new))
+    file.write_text(ENTRY.replace(old, new), encoding="utf-8")
     with pytest.raises(ClaimError) as refused:
         claims.registry.__wrapped__()
     assert str(refused.value).startswith(said)

@@ -196,9 +196,12 @@ def test_through_nbval(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "afp_utils", tmp_path / "afp_utils", ignore=shutil.ignore_patterns("*.toml"))
     (tmp_path / "chapters").mkdir()
     (tmp_path / "afp_utils" / "language" / "claims-tiny.toml").write_text(
-        '[tiny]\nstatement = "A tiny claim."\nkind = "identity"\nsource = "this book"\nknown = "derived"\nnear = 2.0\nwithin = 0.1\nbecause = "none"\n'
+        '[tiny]\nstatement = "A tiny claim."\nkind = "identity"\nsource = "this book"\nknown = "derived"\nnear = 2.0\nwithin = 0.1\nbecause = "none"\n',
+        encoding="utf-8",
     )
-    (tmp_path / "chapters" / "conftest.py").write_text((ROOT / "chapters" / "conftest.py").read_text())
+    (tmp_path / "chapters" / "conftest.py").write_text(
+        (ROOT / "chapters" / "conftest.py").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     codes = [HEAD] + [code.format(id="tiny", value=2.0) for code, _, _ in CELLS]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code) for code in codes])
     target = tmp_path / "chapters" / "tiny.ipynb"
@@ -220,3 +223,19 @@ def test_through_nbval(tmp_path: Path) -> None:
     failed = {i for i in range(len(CELLS)) if f"FAILED chapters/tiny.ipynb::Cell {i + 1}" in report}
     assert failed == {i for i, (_, _, passes) in enumerate(CELLS) if not passes}, report
     assert f"{len(CELLS) + 1 - len(failed)} passed" in report
+
+
+def test_what_others_say_of_the_machine_is_no_output():
+    def stderr(text):
+        return {"output_type": "stream", "name": "stderr", "text": text}
+
+    said = (
+        "Matplotlib is building the font cache; this may take a moment.\n"
+        "0.00s - Debugger warning: It seems that frozen modules are being used, which may\n"
+        "0.00s - make the debugger miss breakpoints. Please pass -Xfrozen_modules=off\n"
+        "/nowhere/matplotlib is not a writable directory\n"
+    )
+    shown = {"output_type": "stream", "name": "stdout", "text": said}
+    assert compare.settle([stderr(said), shown], [shown]) == [shown]
+    for own in ("findfont: Font family 'x' not found.\n", "cell.py:1: RuntimeWarning: overflow\n", "1\n"):
+        assert compare.settle([stderr(said + own)], []) == [stderr(own)]

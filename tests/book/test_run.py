@@ -1,17 +1,21 @@
 """The tool that runs chapters, on a small book of its own: quoting, generated cells, what is out of date, failed runs."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jupytext
 import nbformat
 import pytest
 
-from afp_utils.book import notebooks, run
+from afp_utils.book import ledger, notebooks, run
+from afp_utils.book.claims import ClaimError
 from afp_utils.book.notebooks import ChapterError, foundations
 from tests.helpers import ENTRY
 
@@ -50,6 +54,7 @@ claims.check("small", points[0, 0] * 0 + 0.25)
 
 # %% afp={"exercise": "half"}
 """
+NBVAL = ("-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env", "chapters")
 
 
 class Book:
@@ -61,17 +66,23 @@ class Book:
         for folder in ("chapters", "drafts"):
             (root / folder).mkdir()
         shutil.copy(ROOT / "_config.yml", root)
-        (root / "afp_utils" / "language" / "exercises_small.py").write_text(EXERCISE)
-        (root / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY)
-        (root / "_toc.yml").write_text("root: chapters/small\n")
+        shutil.copy(ROOT / "chapters" / "conftest.py", root)
+        (root / "afp_utils" / "language" / "exercises_small.py").write_text(EXERCISE, encoding="utf-8")
+        (root / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY, encoding="utf-8")
+        (root / "_toc.yml").write_text("root: chapters/small\n", encoding="utf-8")
         self.draft = root / "drafts" / "small.py"
-        self.draft.write_text(DRAFT)
+        self.draft.write_text(DRAFT, encoding="utf-8")
         self.notebook = root / "chapters" / "small.ipynb"
 
     def python(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | {"PYTHONPATH": str(self.root)} | variables
         return subprocess.run(
-            [sys.executable, *command], cwd=self.root, env=environment, capture_output=True, text=True, check=False
+            [sys.executable, *command],
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
         )
 
     def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -111,8 +122,8 @@ def book(made: Book, tmp_path: Path) -> Book:
 
 def rewrite(book: Book, old: str, new: str) -> None:
     """Edit the draft."""
-    assert old in book.draft.read_text()
-    book.draft.write_text(book.draft.read_text().replace(old, new))
+    assert old in book.draft.read_text(encoding="utf-8")
+    book.draft.write_text(book.draft.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
 
 
 def test_numbers_are_put_into_the_prose(book: Book) -> None:
@@ -136,7 +147,7 @@ def test_unknown_number_is_refused(book: Book) -> None:
 def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
     cells = book.read().cells
     marks = [" ".join(sorted(cell.metadata.get("afp", {}))) for cell in cells]
-    assert marks == ["", "made setup", "", "calls", *["exercise made"] * 4]
+    assert marks == ["", "made setup", "", "calls", *["exercise made part"] * 4]
     assert "git+https://github.com/afp-book/afp-book" in cells[1].source
     assert "your code here" in cells[5].source
     assert "Divide." in cells[6].source
@@ -158,9 +169,9 @@ def test_what_is_current_is_not_run_again(book: Book) -> None:
 
 
 def change(book: Book, file: str, old: str, new: str) -> None:
-    text = (book.root / file).read_text()
+    text = (book.root / file).read_text(encoding="utf-8")
     assert old in text
-    (book.root / file).write_text(text.replace(old, new))
+    (book.root / file).write_text(text.replace(old, new), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +215,9 @@ def test_a_chapter_does_not_run_again_for_words_and_tolerances(book: Book, file:
     result = book.tool("run", "--changed")
     assert result.returncode == 0, result.stderr
     assert " s " not in result.stdout, "it did not run"
-    assert new.strip('"') in book.notebook.read_text() or "0.02" in book.notebook.read_text()
+    assert new.strip('"') in book.notebook.read_text(encoding="utf-8") or "0.02" in book.notebook.read_text(
+        encoding="utf-8"
+    )
     assert book.read().cells[3].execution_count == count
     assert book.current()
 
@@ -227,15 +240,15 @@ def test_a_changed_tolerance_is_decided_from_the_stored_value(book: Book) -> Non
 
 
 def test_a_change_elsewhere_does_not(book: Book) -> None:
-    (book.root / "afp_utils" / "core" / "plots.py").write_text("LEVEL = 1\n")
+    (book.root / "afp_utils" / "core" / "plots.py").write_text("LEVEL = 1\n", encoding="utf-8")
     assert book.current()
 
 
 @pytest.mark.parametrize(("old", "new"), [("0.33<", "0.34<"), ("1 / 3", "1 / 4"), ("return x / 2", "return x / 3")])
 def test_an_altered_notebook_is_out_of_date(book: Book, old: str, new: str) -> None:
-    text = book.notebook.read_text()
+    text = book.notebook.read_text(encoding="utf-8")
     assert old in text
-    book.notebook.write_text(text.replace(old, new))
+    book.notebook.write_text(text.replace(old, new), encoding="utf-8")
     assert not book.current()
 
 
@@ -282,6 +295,28 @@ def test_a_failed_run_leaves_the_old_notebook(book: Book, code: str, said: str) 
     assert sorted(path.name for path in (book.root / "chapters").iterdir()) == ["small.ipynb"]
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> str:
+    """A home in which Matplotlib cannot write, and says so."""
+    (tmp_path / "home").mkdir()
+    for name in (".config", ".cache"):
+        (tmp_path / "home" / name).touch()
+    return str(tmp_path / "home")
+
+
+def test_a_home_that_cannot_be_written_is_no_fault_of_a_chapter(book: Book, home: str) -> None:
+    edit(book, 3, "\nimport matplotlib.pyplot")
+    result = book.tool("run", "small", HOME=home)
+    assert result.returncode == 0, result.stderr
+    assert all(output.get("name") != "stderr" for output in book.read().cells[3].outputs)
+    result = book.python(*NBVAL, HOME=home)
+    assert result.returncode == 0, result.stdout
+    text = book.notebook.read_text(encoding="utf-8")
+    warning = text.replace("import matplotlib.pyplot", "import sys; print(1, file=sys.stderr)")
+    book.notebook.write_text(warning, encoding="utf-8")
+    assert "Unexpected output fields from running code: {'stderr'}" in book.python(*NBVAL, HOME=home).stdout
+
+
 def test_a_chapter_without_set_up_cell_is_refused(book: Book) -> None:
     rewrite(book, '# %% afp={"setup": true}\n', "")
     result = book.tool("take", "small")
@@ -304,6 +339,20 @@ def test_draft_and_take_lose_nothing(book: Book) -> None:
     assert book.read() == before
 
 
+def test_the_locale_does_not_matter(book: Book) -> None:
+    plain = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    assert "utf" not in book.python("-c", "import locale; print(locale.getpreferredencoding())", **plain).stdout.lower()
+    rewrite(book, "# # Small", "# # Smäll, of α")
+    change(book, "afp_utils/language/claims-small.toml", "A quarter.", "√ of 1/16.")
+    for arguments in (["take", "small"], ["run", "small"], ["run", "--changed"]):
+        result = book.tool(*arguments, **plain)
+        assert result.returncode == 0, result.stderr
+    assert book.read().cells[0].source.startswith("# Smäll, of α")
+    assert "Smäll, of α" in book.draft.read_text(encoding="utf-8")
+    assert "\\u221a of 1/16." in book.tool("carries", "core.models.white", **plain).stdout
+    assert book.current(**plain) and book.current()
+
+
 # ---- what a claim rests on ----
 
 
@@ -314,7 +363,7 @@ def test_the_functions_that_a_value_comes_from_are_recorded(book: Book) -> None:
 
 def test_recorded_functions_are_no_part_of_a_draft(book: Book) -> None:
     assert book.tool("draft", "small").returncode == 0
-    assert "calls" not in book.draft.read_text()
+    assert "calls" not in book.draft.read_text(encoding="utf-8")
 
 
 def test_a_function_lists_the_claims_that_it_carries(book: Book) -> None:
@@ -334,7 +383,7 @@ def test_a_class_is_recorded_once_and_a_flow_too() -> None:
         "from afp_utils.sequence.rates import PowerLaw; tracing.called.clear(); PowerLaw(1, 2, 1.5); "
         "flow_at(lambda time, y: -y, [1], [0, 1]); print(sorted(tracing.called))"
     )
-    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert found.stdout == "['core.flow.flow_at', 'sequence.rates.PowerLaw']\n", found.stderr
 
 
@@ -355,33 +404,125 @@ def test_a_cell_rests_on_the_cells_its_names_come_from() -> None:
 # ---- nobody's words are lost ----
 
 
-def edit(book: Book, index: int, text: str) -> None:
+def edit(book: Book, index: int, text: str, output: str = "") -> None:
     notebook = book.read()
     notebook.cells[index].source += text
+    if output:
+        notebook.cells[index].outputs[0]["data"]["text/plain"] = output
     book.write(notebook)
 
 
 @pytest.mark.parametrize("arguments", [["run", "small"], ["run", "--changed"]])
 def test_an_answer_in_a_generated_cell_is_not_overwritten(book: Book, arguments: list[str]) -> None:
-    edit(book, 5, "\n# my answer")
+    stored = book.notebook.read_bytes()
+    edit(book, 5, "\n# my answer", "my output")
     before = book.notebook.read_bytes()
     result = book.tool(*arguments)
     assert result.returncode != 0
-    assert "small: cells c005 are generated, and somebody has written in them." in result.stderr
+    assert "small: cell c005 (def half(x):) is generated, and somebody has written in it. To keep" in result.stderr
+    assert "run --force small" in result.stderr
     assert book.notebook.read_bytes() == before
+    taken = book.notebook.with_name("small.mine.ipynb")
+    taken.write_text("another answer", encoding="utf-8")
+    result = book.tool(*arguments, "--force")
+    assert result.returncode == 0, result.stderr
+    assert "small.ipynb as it was is now small.mine2.ipynb" in result.stdout
+    assert book.notebook.read_bytes() == stored
+    assert book.notebook.with_name("small.mine2.ipynb").read_bytes() == before
+    assert taken.read_text(encoding="utf-8") == "another answer"
     assert book.tool(*arguments, "--force").returncode == 0
-    assert "my answer" not in book.notebook.read_text()
+    assert len(list(taken.parent.iterdir())) == 3, "a second time there is nothing to save"
+
+
+@pytest.mark.parametrize(
+    ("order", "left"),
+    [
+        ([0, 1, 2, 3, 4, 5, 5, 6, 7], "1, 2, 2, 3, 4"),  # copied
+        ([0, 1, 2, 3, 4, 5, 6], "1, 2, 3"),  # taken away
+        ([0, 1, 2, 3, 4, 7, 5, 6], "1, 4, 2, 3"),  # moved
+    ],
+)
+def test_generated_cells_that_came_or_went_are_not_put_right_in_silence(
+    book: Book, order: list[int], left: str
+) -> None:
+    notebook = book.read()
+    notebook.cells = [notebook.cells[i].copy() for i in order]
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"mine-{number}"
+    book.write(notebook)
+    before = book.notebook.read_bytes()
+    result = book.tool("run", "--changed")
+    assert result.returncode != 0
+    assert f"small: exercise half has 4 generated cells, and somebody has left {left}. To keep" in result.stderr
+    assert book.notebook.read_bytes() == before
+    assert book.tool("run", "--changed", "--force").returncode == 0
+    assert book.notebook.with_name("small.mine.ipynb").read_bytes() == before
+    assert len(book.read().cells) == 8
+
+
+def test_cells_of_a_reader_stay_where_they_are_and_metadata_of_other_tools_too(book: Book) -> None:
+    notebook = book.read()
+    notebook.metadata["colab"] = {"provenance": []}
+    for cell in notebook.cells:
+        cell.metadata["slideshow"] = {"slide_type": "skip"}
+    notebook.cells[5].metadata["tags"] = ["mine"]
+    notebook.cells.insert(6, nbformat.v4.new_code_cell("2 + 2", id="mine-1"))
+    notebook.cells.insert(7, nbformat.v4.new_markdown_cell("A thought.", id="mine-2"))
+    book.write(notebook)
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert " s " in result.stdout, "a cell more, so it ran"
+    stored = book.read()
+    assert stored.metadata.colab == {"provenance": []}
+    assert [cell.source for cell in stored.cells] == [cell.source for cell in notebook.cells]
+    assert stored.cells[5].metadata.tags == ["mine"]
+    assert all(
+        cell.metadata.slideshow == {"slide_type": "skip"}
+        for cell in stored.cells
+        if cell.source[:5] not in ("2 + 2", "A tho")
+    )
+    assert book.tool("draft", "small").returncode == 0
+    book.draft.write_text(
+        book.draft.read_text(encoding="utf-8").replace("A thought.", "A second thought."), encoding="utf-8"
+    )
+    assert book.tool("take", "small").returncode == 0
+    assert book.read().metadata.colab == {"provenance": []}
+
+
+def test_a_chapter_that_somebody_ran_in_part_runs_again(book: Book) -> None:
+    """Its outputs may be of other code than it holds; its words stay."""
+    stored, notebook = book.notebook.read_bytes(), book.read()
+    notebook.cells[3].execution_count = 17
+    book.write(notebook)
+    assert not book.current()
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert book.notebook.read_bytes() == stored
+
+
+def test_a_pasted_picture_is_not_lost_in_a_draft(book: Book) -> None:
+    notebook = book.read()
+    notebook.cells[0].attachments = {"image.png": {"image/png": "AAAA"}}
+    book.write(notebook)
+    before = book.notebook.read_bytes()
+    for action in ("draft", "take"):
+        result = book.tool(action, "small")
+        assert result.returncode != 0
+        assert "small, cell c000 (# Small): holds a picture that was pasted in" in result.stderr
+    assert book.notebook.read_bytes() == before
 
 
 def test_a_draft_with_words_of_its_own_is_not_overwritten(book: Book) -> None:
-    text = book.draft.read_text().replace("# # Small", "# # Small but mine")
-    book.draft.write_text(text)
+    text = book.draft.read_text(encoding="utf-8").replace("# # Small", "# # Small but mine")
+    book.draft.write_text(text, encoding="utf-8")
     result = book.tool("draft", "small")
     assert result.returncode != 0
     assert "drafts/small.py has changes that small.ipynb has not" in result.stderr
-    assert book.draft.read_text() == text
+    assert book.draft.read_text(encoding="utf-8") == text
     assert book.tool("draft", "small", "--force").returncode == 0
-    assert "mine" not in book.draft.read_text()
+    assert "mine" not in book.draft.read_text(encoding="utf-8")
+    assert book.draft.with_name("small.mine.py").read_text(encoding="utf-8") == text
+    assert "CHAPTER must be among ['small']" in book.tool("take", "small.mine").stderr
 
 
 def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
@@ -390,14 +531,18 @@ def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
     result = book.tool("take", "small")
     assert result.returncode != 0
     assert "drafts/small.py has no words of its own, and small.ipynb has new ones" in result.stderr
-    book.draft.write_text(book.draft.read_text().replace("# # Small", "# # Small but mine"))
+    book.draft.write_text(
+        book.draft.read_text(encoding="utf-8").replace("# # Small", "# # Small but mine"), encoding="utf-8"
+    )
     result = book.tool("take", "small")
     assert result.returncode != 0
     assert "small.ipynb has changes that drafts/small.py has not seen" in result.stderr
     assert book.notebook.read_bytes() == before
-    book.draft.write_text(book.draft.read_text().replace("# # Small but mine", "# # Small"))
+    book.draft.write_text(
+        book.draft.read_text(encoding="utf-8").replace("# # Small but mine", "# # Small"), encoding="utf-8"
+    )
     assert book.tool("draft", "small").returncode == 0  # the draft had nothing of its own
-    assert "Newer words." in book.draft.read_text()
+    assert "Newer words." in book.draft.read_text(encoding="utf-8")
 
 
 def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
@@ -418,8 +563,8 @@ def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
 
 def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
     mark = '# %% afp={"exercise": "half"}'
-    assert mark in book.draft.read_text()
-    book.draft.write_text(book.draft.read_text().replace(mark, f"{mark}\nx = 1"))
+    assert mark in book.draft.read_text(encoding="utf-8")
+    book.draft.write_text(book.draft.read_text(encoding="utf-8").replace(mark, f"{mark}\nx = 1"), encoding="utf-8")
     result = book.tool("take", "small")
     assert result.returncode != 0
     assert "is generated and must be empty" in result.stderr
@@ -427,14 +572,14 @@ def test_words_in_a_generated_cell_of_a_draft_are_refused(book: Book) -> None:
 
 def test_prose_goes_from_a_draft_to_the_chapter_and_back_without_a_run(book: Book) -> None:
     assert book.tool("draft", "small").returncode == 0
-    book.draft.write_text(book.draft.read_text().replace("# # Small", "# # Smaller"))
+    book.draft.write_text(book.draft.read_text(encoding="utf-8").replace("# # Small", "# # Smaller"), encoding="utf-8")
     result = book.tool("take", "small")
     assert result.returncode == 0, result.stderr
     assert "no need to run" in result.stdout
     assert book.read().cells[0].source.startswith("# Smaller")
     assert book.current()
     assert book.tool("draft", "small").returncode == 0
-    assert "# # Smaller" in book.draft.read_text()
+    assert "# # Smaller" in book.draft.read_text(encoding="utf-8")
 
 
 def test_a_draft_without_changes_is_said_to_have_none(book: Book) -> None:
@@ -452,19 +597,104 @@ def test_take_and_draft_want_a_name(book: Book) -> None:
 
 def test_a_strange_notebook_is_left_alone(book: Book) -> None:
     stranger = book.root / "chapters" / "Untitled.ipynb"
-    stranger.write_text("not even JSON")
+    stranger.write_text("not even JSON", encoding="utf-8")
     result = book.tool("run", "--changed")
     assert result.returncode == 0, result.stderr
     assert "not in _toc.yml, left alone: Untitled" in result.stdout
-    assert stranger.read_text() == "not even JSON"
+    assert stranger.read_text(encoding="utf-8") == "not even JSON"
 
 
-@pytest.mark.parametrize("text", ["", "<<<<<<< ours", '{"cells": 3}', "[]"])
-def test_an_unreadable_notebook_is_named(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "small.ipynb"
-    file.write_text(text)
-    with pytest.raises(ChapterError, match=r"^small.ipynb must be a notebook of format 4, got: ."):
-        notebooks.read(file)
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_the_tests_leave_a_strange_notebook_alone_and_a_chapter_on_one_worker(book: Book, workers: list[str]) -> None:
+    book.notebook.with_name("Untitled.ipynb").write_text("not even JSON", encoding="utf-8")
+    result = book.python(*NBVAL, *workers)
+    assert result.returncode == 0, result.stdout
+    assert "5 passed" in result.stdout
+    assert result.stdout.count("chapters: not in _toc.yml, left alone: Untitled") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "no file but a folder"),
+        ("", "an empty file"),
+        ('{"cells": [\n<<<<<<< ours\n]}', "a conflict of git that is not resolved, line 2"),
+        ('{"cells": [', "no JSON, Expecting value: line 1 column 12"),
+        ("\xe4", "'utf-8' codec can't decode byte 0xe4"),
+        *((text, "JSON without cells") for text in ("[]", "3", "{}", '{"cells": 3}')),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [3]}', "argument of type 'int' is not"),
+        ('{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [{}]}', "The notebook is invalid"),
+        ('{"nbformat": 7, "nbformat_minor": 5, "metadata": {}, "cells": []}', "Unsupported nbformat version 7"),
+    ],
+)
+def test_an_unreadable_notebook_is_refused_by_name_before_anything_runs(
+    book: Book, text: str | None, reason: str
+) -> None:
+    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/bad\n", encoding="utf-8")
+    change(book, "afp_utils/core/models.py", "x.T @ x", "x.T @ (x + 0)")
+    file, before = book.notebook.with_name("bad.ipynb"), book.notebook.read_bytes()
+    file.mkdir() if text is None else file.write_text(text, encoding="latin-1")
+    result = book.tool("run", "--changed")
+    assert result.returncode != 0
+    assert result.stderr.startswith(f"chapters: bad.ipynb must be a notebook of format 4, got: {reason}")
+    assert len(result.stderr.splitlines()) == 1
+    assert book.notebook.read_bytes() == before
+
+
+def test_the_site_says_which_notebook_it_cannot_read(tmp_path: Path) -> None:
+    file = tmp_path / "bad.ipynb"
+    file.write_text("<<<<<<< ours", encoding="utf-8")
+    with pytest.raises(ClaimError, match="^bad.ipynb must be a notebook of format 4, got: a conflict of git"):
+        ledger.stored(file)
+
+
+def saved_by_colab(notebook: dict[str, Any]) -> str:
+    notebook["nbformat_minor"] = 0
+    notebook["metadata"] |= {"colab": {"provenance": []}, "accelerator": "GPU"}
+    for cell in notebook["cells"]:
+        code = {"outputId": "0", "executionInfo": {"elapsed": 3}} if cell["cell_type"] == "code" else {}
+        cell["metadata"] |= {"id": cell.pop("id")} | code
+    return json.dumps(notebook)
+
+
+def saved_by_an_editor(notebook: dict[str, Any]) -> str:
+    """Or by Notebook 6."""
+    notebook["nbformat_minor"] = 2
+    notebook["metadata"] |= {"orig_nbformat": 4, "language_info": {"name": "python", "version": "3.12.1"}}
+    for cell in notebook["cells"]:
+        del cell["id"]
+        cell["source"] = "".join(cell["source"])
+    return json.dumps(notebook, indent=4, ensure_ascii=False)
+
+
+def saved_with_ids_twice(notebook: dict[str, Any]) -> str:
+    for cell in notebook["cells"]:
+        cell["id"] = "one"
+    return json.dumps(notebook)
+
+
+def saved_on_windows(notebook: dict[str, Any]) -> str:
+    return "\ufeff" + json.dumps(notebook, indent=1).replace("\n", "\r\n")
+
+
+@pytest.mark.parametrize("tool", [saved_by_colab, saved_by_an_editor, saved_with_ids_twice, saved_on_windows])
+def test_a_chapter_saved_by_another_tool_is_read(book: Book, tool: Callable[[dict[str, Any]], str]) -> None:
+    before = book.read()
+    text = tool(json.loads(book.notebook.read_text(encoding="utf-8")))
+    book.notebook.write_text(text, encoding="utf-8", newline="")
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0 and not result.stderr, result.stderr
+    assert " s " not in result.stdout, "no need to run"
+    after = book.read()
+    assert after.nbformat_minor == 5
+    assert [cell.source for cell in after.cells] == [cell.source for cell in before.cells]
+    assert [cell.get("outputs") for cell in after.cells] == [cell.get("outputs") for cell in before.cells]
+    assert after.metadata.afp == before.metadata.afp
+    if tool is saved_by_colab:
+        assert (after.metadata.accelerator, after.cells[5].metadata.outputId) == ("GPU", "0")
+    result = book.tool("run", "small")
+    assert result.returncode == 0, result.stderr
+    assert book.current()
 
 
 @pytest.mark.parametrize(
@@ -483,7 +713,7 @@ def test_a_cell_that_is_not_plain_python_is_refused_before_it_runs(code: str, sa
 
 
 def test_one_dead_kernel_does_not_stop_the_others(book: Book) -> None:
-    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/dead\n")
+    (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/dead\n", encoding="utf-8")
     notebook = book.read()
     notebook.cells = [cell for cell in notebook.cells if "exercise" not in cell.metadata.get("afp", {})][:2]
     notebook.cells[0].source = "# Dead"
