@@ -9,7 +9,7 @@ back from the executed notebooks.
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from html import escape
@@ -44,6 +44,7 @@ HOLDS = {"yes": "holds", "in part": "holds in part", "no": "does not hold"}
 OTHER = {"failed": "failed", "unchecked": "unchecked"}
 WORDS = HOLDS | OTHER
 KEY = re.compile(r"\b[a-z]+[0-9]{4}[a-z]+\b")
+MATH = re.compile(r"\$([^$]+)\$")
 
 
 class ClaimError(AssertionError):
@@ -136,6 +137,7 @@ class Claim:
     sentence is known (`KNOWN`); `because` says where the tolerance comes from. `rival` is the nearest wrong theory: a
     cell gives its value, which must miss `expect`. `holds` is "yes", or "in part" or "no" with a `reason`. What a
     sentence that does not hold says itself stands in `says`: it is its own rival, and the measured value must miss it.
+    A `headline` is one of the chapter's main results. Formulas in the texts stand between dollar signs.
     """
 
     id: str
@@ -150,6 +152,7 @@ class Claim:
     holds: str = "yes"
     says: Expectation | None = None
     reason: str = ""
+    headline: bool = False
 
     def __post_init__(self) -> None:
         for field, known in (("kind", KINDS), ("known", KNOWN), ("holds", HOLDS)):
@@ -227,26 +230,34 @@ class Record:
             f"expected {self._expected}.{against} {self.claim.statement}"
         )
 
-    def against(self) -> str:
-        """What the value rules out, as HTML; empty for a claim without a rival."""
+    def against(self, write: Callable[[str], str]) -> str:
+        """What the value rules out, words written by `marked` or `typeset`; empty for a claim without a rival."""
         far = "" if self.distance is None else f", {_times(self.distance)} tolerances away"
         if self.claim.says is not None:
             return f"the sentence says {code(self.claim.says)}{far}"
-        return "" if self.rival is None else f"rival {code(shown(self.rival))}{far}: {escape(self.claim.rival)}"
+        return "" if self.rival is None else f"rival {code(shown(self.rival))}{far}: {write(self.claim.rival)}"
 
-    def html(self) -> str:
+    def markdown(self) -> str:
+        """One line, which opens to show tolerance, rival and source. Reads in whatever shows Markdown, formulas too."""
         claim = self.claim
-        reason = f' <span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
-        against = f"<p>{self.against()}</p>" if self.against() else ""
+        parts = filter(
+            None,
+            (
+                f"expected {code(claim.expect)} ({marked(claim.because)})",
+                self.against(marked),
+                marked(claim.reason),
+                f"{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · {code(claim.id)}",
+            ),
+        )
+        folded = "\n\n".join(parts)
         return (
-            f'<div class="afp-claim" id="claim-{claim.id}">'
-            f"<p>{badge(self.holds)} <strong>{escape(claim.statement)}</strong>{reason}</p>"
-            f"<p>measured {code(shown(self.value))}, expected {code(claim.expect)} ({escape(claim.because)})</p>{against}"
-            f"<p>{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · {code(claim.id)}</p></div>"
+            f'<details class="afp-claim" id="claim-{claim.id}"><summary>\n\n'
+            f"{badge(self.holds)} {marked(claim.statement)} Measured {code(shown(self.value))}.\n\n"
+            f"</summary>\n\n{folded}\n\n</details>"
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
-        return {CLAIM: self.json(), "text/html": self.html(), "text/plain": str(self)}
+        return {CLAIM: self.json(), "text/markdown": self.markdown(), "text/plain": str(self)}
 
 
 def recorded(entry: Mapping[str, Any]) -> Record:
@@ -312,10 +323,11 @@ def _claim(name: str, chapter: str, entry: Any) -> Claim:
     known = [field for field in Claim.__dataclass_fields__ if field not in ("id", "chapter", "expect")]
     for key, text in entry.items():
         _must(key in known + rules, f"{key} must be one of {known + rules}")
-        _must(key in ("says", *rules) or isinstance(text, str), f"{key} must be text, got {text!r}")
+        _must(key in ("says", "headline", *rules) or isinstance(text, str), f"{key} must be text, got {text!r}")
     for key in ("statement", "kind", "source", "known", "because"):
         _must(key in entry, f"{key} must be given")
     given = {key: text for key, text in entry.items() if key in known}
+    _must(given.get("headline", True) is True, f"headline must be true or left out, got {given.get('headline')!r}")
     expect = Expectation(**{key: value for key, value in entry.items() if key in rules})
     if "says" in given:
         says = given["says"]
@@ -337,13 +349,14 @@ def check(id: str, value: Any, rival: Any = None) -> None:
 
 
 def numbers(**values: str) -> None:
-    """Show and store numbers, already formatted as text, that the prose of the chapter quotes by name."""
-    display({NUMBER: values, "text/plain": listed(values)}, raw=True)
+    """Store numbers, already formatted as text, that the prose of the chapter quotes by name; pages show them there alone."""
+    display(listed(values), raw=True)
 
 
-def listed(numbers: Mapping[str, str]) -> str:
-    """Numbers for the prose as a cell shows them: one a line."""
-    return "\n".join(f"{name} = {text}" for name, text in numbers.items())
+def listed(values: Mapping[str, str]) -> dict[str, Any]:
+    """Numbers for the prose as a cell stores them: nothing to see in a browser, elsewhere one a line."""
+    text = "\n".join(f"{name} = {text}" for name, text in values.items())
+    return {NUMBER: dict(values), "text/html": "<!-- quoted in the text -->", "text/plain": text}
 
 
 def plain(value: Any) -> Any:
@@ -393,6 +406,21 @@ def code(thing: Any) -> str:
     return f"<code>{escape(str(thing))}</code>"
 
 
+def marked(text: str) -> str:
+    """Text of the registry as Markdown: formulas as they are, all else without special signs."""
+    parts = MATH.split(text)
+    parts[::2] = [re.sub(r"([*_|`\[\]])", r"\\\1", escape(part)) for part in parts[::2]]
+    parts[1::2] = [f"${part}$" for part in parts[1::2]]
+    return "".join(parts)
+
+
+def typeset(text: str) -> str:
+    """Text of the registry as HTML, its formulas as the pages' MathJax finds them."""
+    parts = [escape(part) for part in MATH.split(text)]
+    parts[1::2] = [f'<span class="math notranslate nohighlight">\\({part}\\)</span>' for part in parts[1::2]]
+    return "".join(parts)
+
+
 def badge(holds: str, words: Mapping[str, str] = WORDS) -> str:
     return f'<span class="afp-verdict afp-{holds.replace(" ", "-")}">{words[holds]}</span>'
 
@@ -424,17 +452,18 @@ def cells(row: tuple[str, ...], width: int = 0) -> str:
     return "".join(f"<td>{cell}</td>" for cell in row)
 
 
-def contents(chapter: str) -> Shown:
-    """The claims that a chapter will check, numbered, for its first screen.
+def contents(chapter: str) -> str:
+    """The claims of a chapter with their verdicts, its main results first, as Markdown for its last section.
 
     Raises `ClaimError` if no claim is registered for the chapter.
     """
-    here = (claim for claim in registry().values() if claim.chapter == chapter)
-    claims = {f"C{i}": claim for i, claim in enumerate(here, 1)}
-    _must(claims, f"chapter must have a file afp_utils/*/claims-{chapter}.toml, got {chapter!r}")
-    rows = [
-        (number, f'<a href="#claim-{claim.id}">{escape(claim.statement)}</a>', escape(claim.attribution))
-        for number, claim in claims.items()
-    ]
-    text = [f"{number}  {claim.statement} [{claim.attribution}]" for number, claim in claims.items()]
-    return Shown(table(("", "claim", "source"), rows), "\n".join(text))
+    here = [claim for claim in registry().values() if claim.chapter == chapter]
+    _must(here, f"chapter must have a file afp_utils/*/claims-{chapter}.toml, got {chapter!r}")
+    lines = list[str]()
+    for title, headline in (("Main results", True), ("The others", False)):
+        group = [claim for claim in here if claim.headline is headline]
+        rows = [
+            f'- {badge(one.holds)} {marked(one.statement)} <a href="#claim-{one.id}">See&nbsp;it.</a>' for one in group
+        ]
+        lines += [f"**{title}**\n", *rows, ""] if rows else []
+    return "\n".join(lines).rstrip()

@@ -16,7 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from afp_utils.book import claims
-from afp_utils.book.claims import HOLDS, WORDS, Claim, ClaimError, Record, Shown, badge, cells, code, shown, table
+from afp_utils.book.claims import (
+    HOLDS,
+    WORDS,
+    Claim,
+    ClaimError,
+    Record,
+    Shown,
+    badge,
+    cells,
+    code,
+    shown,
+    table,
+    typeset,
+)
 
 ANSWERS = {"yes": "holds", "in part": "holds in part", "no": "does not hold here", "open": "not tested"}
 """What the book answers to an assertion of a paper."""
@@ -298,22 +311,26 @@ def _row(book: Ledger, claim: Claim) -> str:
     record, holds = book.records[claim.id], book.holds(claim.id)
     named = "|".join(claims.sources()[key] for key in claims.KEY.findall(claim.source)) or "this book"
     measured = f"measured {code(shown(record.value))}<br>" if record else ""
-    against = f"<p>{record.against()}</p>" if record and record.against() else ""
+    against = record.against(typeset) if record else ""
     undermined = _links(book, book.undermined(claim.id))
     shaken = f"<br>but rests on a failed one: {undermined}" if undermined else ""
-    row = (_sentence(book, claim), f"{measured}expected {code(claim.expect)}{against}", f"{badge(holds)}{shaken}")
+    row = (
+        _sentence(book, claim),
+        f"{measured}expected {code(claim.expect)}{against and f'<p>{against}</p>'}",
+        f"{badge(holds)}{shaken}",
+    )
     marks = f'data-chapter="{claim.chapter}" data-kind="{claim.kind}" data-verdict="{WORDS[holds]}"'
     return f'<tr {marks} data-source="{escape(named)}">{cells(row)}</tr>'
 
 
 def _sentence(book: Ledger, claim: Claim) -> str:
     """The claim with its reason, its source, and, folded, what it rests on."""
-    reason = f'<br><span class="afp-reason">{escape(claim.reason)}</span>' if claim.reason else ""
+    reason = f'<br><span class="afp-reason">{typeset(claim.reason)}</span>' if claim.reason else ""
     source = f'<p class="afp-source">{escape(claim.attribution)}, {claims.KNOWN[claim.known]} · {claim.kind}</p>'
     on = ", ".join(code(name) for name in sorted(book.calls[claim.id])) or "the chapter's own code"
     proofs = _links(book, book.supports[claim.id])
     rests = f'<details class="afp-rests"><summary>rests on</summary>{on}{proofs and ", "}{proofs}</details>'
-    return f'<a href="{_address(claim)}">{escape(claim.statement)}</a>{reason}{source}{rests}'
+    return f'<a href="{_address(claim)}">{typeset(claim.statement)}</a>{reason}{source}{rests}'
 
 
 def kinds(book: Ledger) -> Shown:

@@ -18,7 +18,7 @@ import nbformat
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 
-from afp_utils.book import claims, ledger, plain
+from afp_utils.book import claims, ledger, minutes, plain
 from afp_utils.book.exercises import Exercise, exercises
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +183,7 @@ def edited(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def fill(notebook: nbformat.NotebookNode, name: str) -> None:
-    """Write the generated cells anew: the set-up cell, and each exercise where its first cell stands."""
+    """Write the generated cells anew: the set-up cell, the list of claims, and each exercise where its first cell stands."""
     if not any("setup" in marks(cell) for cell in notebook.cells):
         raise ChapterError(f"{name} must have a set-up cell (cell metadata afp.setup), found none")
     shown = list(dict.fromkeys(marks(cell).exercise for cell in notebook.cells if "exercise" in marks(cell)))
@@ -198,6 +198,8 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
     for cell in cells:
         if "setup" in marks(cell):
             made = generated([code_cell(SETUP.format(repository=repository()), **FOLDED)], setup=True)
+        elif "claims" in marks(cell):
+            made = generated([nbformat.v4.new_markdown_cell(claims.contents(name))], claims=True)
         elif "exercise" in marks(cell):  # one for one, so that what stands between them stays there
             group, exercise = waiting[marks(cell).exercise], marks(cell).exercise
             made = [group.pop(0) for _ in group[: 1 if exercise in whole else None]]
@@ -362,8 +364,6 @@ def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
         book = ledger.read(CHAPTERS)
         shows = (ledger.abstracts, ledger.results, ledger.chart, ledger.kinds, ledger.ledger)
         parts += [show(book).html for show in shows]
-    elif any("claims.contents(" in cell for cell in cells):
-        parts.append(claims.contents(name)._repr_html_())
     return digest(*parts)
 
 
@@ -390,8 +390,16 @@ def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
         record = claims.recorded(entry)
         if record.trouble:
             raise ChapterError(f"{where}: {record.trouble}")
-        data.clear()
-        data.update(nbformat.from_dict(json.loads(json.dumps(record._repr_mimebundle_()))))
+        _show(data, record._repr_mimebundle_())
+    for _, data in outputs(notebook, claims.NUMBER):
+        order = [line.split(" = ")[0] for line in data["text/plain"].splitlines()]
+        _show(data, claims.listed({number: data[claims.NUMBER][number] for number in order}))
+
+
+def _show(data: Any, bundle: dict[str, Any]) -> None:
+    """Put another bundle in place of a stored one, as a notebook holds it."""
+    data.clear()
+    data.update(nbformat.from_dict(json.loads(json.dumps(bundle))))
 
 
 def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: str) -> bool:
@@ -430,10 +438,12 @@ def is_stored(notebook: nbformat.NotebookNode, name: str) -> bool:
 
 
 def quotable(notebook: nbformat.NotebookNode) -> dict[str, str]:
-    """Texts that the prose may quote: stored numbers by name, claims as claim:id, and the measured run."""
+    """Texts that the prose may quote: stored numbers by name, claims as claim:id, reading time, and the measured run."""
     found = {name: text for _, data in outputs(notebook, claims.NUMBER) for name, text in data[claims.NUMBER].items()}
     records = [data[claims.CLAIM] for _, data in outputs(notebook, claims.CLAIM)]
     found |= {f"claim:{record['id']}": claims.shown(record["value"]) for record in records}
+    read = minutes.sections(notebook)
+    found |= {f"minutes:{short}": f"{minutes.total(read, part):.0f}" for short, part in minutes.PARTS.items()}
     return found | {key: str(value) for key, value in marks(notebook).get("measured", {}).items()}
 
 

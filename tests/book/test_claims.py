@@ -149,8 +149,8 @@ def test_a_sentence_that_does_not_hold_is_its_own_rival():
     assert record.holds == "no"
     assert record.fault == ""
     assert record.distance == pytest.approx(10.0)
-    assert "the source drops the tail" in record.html()
-    assert "the sentence says <code>2 ± 0.1</code>, 10 tolerances away" in record.html()
+    assert "the source drops the tail" in record.markdown()
+    assert "the sentence says <code>2 ± 0.1</code>, 10 tolerances away" in record.markdown()
     assert "does not hold - measured 1, expected 1 ± 0.1 (the sentence says 2 ± 0.1)" in str(record)
     assert Record(refuted, 2.0).holds == "failed"
 
@@ -183,24 +183,56 @@ def test_values_are_plain_numbers_in_full_precision():
 def test_numbers_for_the_prose(toy):
     shown, _ = toy
     claims.numbers(slope="0.33", runs="5")
-    assert shown == [{NUMBER: {"slope": "0.33", "runs": "5"}, "text/plain": "slope = 0.33\nruns = 5"}]
-
-
-def test_contents_lists_the_claims_of_a_chapter(toy):
-    table = claims.contents("toy")
-    assert re.findall(r"<td>(C\d)</td><td>(.*?)</td><td>(.*?)</td>", table.html) == [
-        (f"C{number}", f'<a href="#claim-{name}">The slope is &lt;one&gt;.</a>', "this book")
-        for number, name in ((1, "toy-slope"), (2, "toy-sign"))
+    assert shown == [
+        {
+            NUMBER: {"slope": "0.33", "runs": "5"},
+            "text/html": "<!-- quoted in the text -->",
+            "text/plain": "slope = 0.33\nruns = 5",
+        }
     ]
-    assert repr(table) == "C1  The slope is <one>. [this book]\nC2  The slope is <one>. [this book]"
+
+
+def test_contents_lists_the_claims_of_a_chapter_the_headlines_first(monkeypatch):
+    known = {name: claim(id=name, statement=f"The {name} of $x^2$.") for name in ("slope", "level", "sign")}
+    known["level"] = claim(id="level", statement="a <b> *c*", headline=True)
+    monkeypatch.setattr(claims, "registry", lambda: known)
+    badge = '<span class="afp-verdict afp-yes">holds</span>'
+    assert claims.contents("toy").splitlines() == [
+        "**Main results**",
+        "",
+        f'- {badge} a &lt;b&gt; \\*c\\* <a href="#claim-level">See&nbsp;it.</a>',
+        "",
+        "**The others**",
+        "",
+        f'- {badge} The slope of $x^2$. <a href="#claim-slope">See&nbsp;it.</a>',
+        f'- {badge} The sign of $x^2$. <a href="#claim-sign">See&nbsp;it.</a>',
+    ]
     with pytest.raises(ClaimError, match="chapter must have a file afp_utils/.*/claims-nope.toml, got 'nope'"):
         claims.contents("nope")
+
+
+def test_a_claim_is_one_line_that_opens():
+    shown = Record(claim(statement="As $d^{-1/2}$, a_b.", because="order 2"), 1.0, 2.0).markdown()
+    head, summary, close, *folded, end = shown.split("\n\n")
+    assert (head, close, end) == (
+        '<details class="afp-claim" id="claim-toy-slope"><summary>',
+        "</summary>",
+        "</details>",
+    )
+    assert summary.endswith("As $d^{-1/2}$, a\\_b. Measured <code>1</code>.")
+    assert folded[0] == "expected <code>1 ± 0.1</code> (order 2)"
+
+
+def test_formulas_are_typeset_in_tables():
+    assert claims.typeset("a < b, $x<y$") == (
+        'a &lt; b, <span class="math notranslate nohighlight">\\(x&lt;y\\)</span>'
+    )
 
 
 def test_a_source_is_shown_by_its_authors():
     named = claim(source="li2024improving, Theorem 3.1; after chizat2019lazy")
     assert named.attribution == "Li & Lin (2024), Theorem 3.1; after Chizat et al. (2019)"
-    assert "Li &amp; Lin (2024), Theorem 3.1" in Record(named, 1.0).html()
+    assert "Li &amp; Lin (2024), Theorem 3.1" in Record(named, 1.0).markdown()
 
 
 def test_sources_are_named_by_authors_and_year():
@@ -243,6 +275,11 @@ def test_the_registry_is_well_formed():
         ("because", "reasons", "claims-small.toml: claim small: reasons must be one of"),
         ('because = "rounding"', "", "claims-small.toml: claim small: because must be given"),
         ('"rounding"', "3", "claims-small.toml: claim small: because must be text, got 3"),
+        (
+            '"rounding"',
+            '"x"\nheadline = false',
+            "claims-small.toml: claim small: headline must be true or left out, got False",
+        ),
         ('"identity"', '"hope"', "claims-small.toml: claim small: kind must be one of"),
         ('"derived"', '"derived"\nsays = 3', "claims-small.toml: claim small: says must be a table of"),
         ("[small]", "small = 1\n[other]", "claims-small.toml: claim small: must be a table, got 1"),

@@ -55,7 +55,7 @@ def claim(name: str, value: Any, rival: Any = None) -> dict[str, Any]:
 
 
 def number(text: str, name: str = "x") -> dict[str, Any]:
-    return {NUMBER: {name: text}, "text/plain": f"{name} = {text}"}
+    return {NUMBER: {name: text}, "text/html": "<!-- quoted in the text -->", "text/plain": f"{name} = {text}"}
 
 
 @pytest.mark.parametrize(
@@ -95,10 +95,10 @@ def test_a_rivals_value_is_settled_like_the_value(settled: Callable[..., bool], 
 @pytest.mark.parametrize(
     "alter",
     [
-        lambda data: data.update({"text/html": data["text/html"].replace("holds", "does not hold")}),
-        lambda data: data.update({"text/html": data["text/html"].replace("2", "2.0")}),
+        lambda data: data.update({"text/markdown": data["text/markdown"].replace("holds", "does not hold")}),
+        lambda data: data.update({"text/markdown": data["text/markdown"].replace("2", "2.0")}),
         lambda data: data.update({"text/plain": data["text/plain"].replace("2", "3")}),
-        lambda data: data.pop("text/html"),
+        lambda data: data.pop("text/markdown"),
         lambda data: data.update({"image/png": ""}),
         lambda data: data[CLAIM].update(holds="in part"),
         lambda data: data[CLAIM].update(expectation="2 ± 0.2"),
@@ -145,8 +145,16 @@ def test_altered_number_fails(settled: Callable[..., bool], fresh: str, stored: 
 
 def test_numbers_are_settled_whatever_the_order_of_their_names(settled: Callable[..., bool]) -> None:
     """A notebook is stored with sorted names: what is shown keeps the order of the cell."""
-    fresh = {NUMBER: {"slope": "0.334", "runs": "5"}, "text/plain": "slope = 0.334\nruns = 5"}
-    stored = {NUMBER: {"runs": "5", "slope": "0.333"}, "text/plain": "slope = 0.333\nruns = 5"}
+    fresh = {
+        NUMBER: {"slope": "0.334", "runs": "5"},
+        "text/html": "<!-- quoted in the text -->",
+        "text/plain": "slope = 0.334\nruns = 5",
+    }
+    stored = {
+        NUMBER: {"runs": "5", "slope": "0.333"},
+        "text/html": "<!-- quoted in the text -->",
+        "text/plain": "slope = 0.333\nruns = 5",
+    }
     assert settled(fresh, stored)
     assert not settled(fresh, stored | {"text/plain": "runs = 5\nslope = 0.333"})
     assert not settled(fresh, stored | {NUMBER: {"runs": "6", "slope": "0.333"}})
@@ -185,7 +193,7 @@ CELLS: list[tuple[str, Callable[[str], str], bool]] = [
     ("print(1.25)", KEEP, True),
     ("claims.numbers(y='0.3334')", lambda text: text.replace("0.3334", "0.3394"), False),
     ("claims.numbers(z='0.3334')", lambda text: text.replace("z = 0.3334", "z = 0.3335"), False),
-    ("claims.check('{id}', {value})", lambda text: text.replace("</p>", " indeed</p>"), False),
+    ("claims.check('{id}', {value})", lambda text: text.replace("</summary>", " indeed</summary>"), False),
     ("claims.check('{id}', {value})", lambda text: text.replace("✓", "✗"), False),
     ("print(1.26)", lambda text: text.replace("1.26", "1.27"), False),
 ]

@@ -53,6 +53,8 @@ claims.numbers(share=f"{1 / 3:.2f}")
 claims.check("small", points[0, 0] * 0 + 0.25)
 
 # %% afp={"exercise": "half"}
+
+# %% afp={"claims": true}
 """
 NBVAL = ("-m", "pytest", "-p", "no:cacheprovider", "--nbval", "--nbval-current-env", "chapters")
 
@@ -147,8 +149,9 @@ def test_unknown_number_is_refused(book: Book) -> None:
 def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
     cells = book.read().cells
     marks = [" ".join(sorted(cell.metadata.get("afp", {}))) for cell in cells]
-    assert marks == ["", "made setup", "", "calls", *["exercise made part"] * 4]
+    assert marks == ["", "made setup", "", "calls", *["exercise made part"] * 4, "claims made"]
     assert "git+https://github.com/afp-book/afp-book" in cells[1].source
+    assert cells[-1].source.endswith('A quarter. <a href="#claim-small">See&nbsp;it.</a>')
     assert "your code here" in cells[5].source
     assert "Divide." in cells[6].source
     assert "return x / 2" in cells[7].source
