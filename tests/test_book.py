@@ -87,6 +87,11 @@ def test_executed_from_top_to_bottom(name: str) -> None:
     assert counts == list(range(1, len(counts) + 1))
 
 
+def test_ids_of_cells_are_unique_in_the_whole_book() -> None:
+    ids = Counter(cell.id for notebook in NOTEBOOKS.values() for cell in notebook.cells)
+    assert [name for name, count in ids.items() if count > 1] == []
+
+
 @EACH
 def test_no_error_no_stderr_no_unknown_output(name: str) -> None:
     for output in outputs(name):

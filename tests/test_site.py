@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from jupyter_book.config import get_final_config
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from afp_utils.book import claims
@@ -156,8 +157,19 @@ def test_site_has_search_sitemap_and_descriptions(site: Path) -> None:
     assert 'property="og:description"' in (site / "chapters" / "index.html").read_text(encoding="utf-8")
 
 
+def test_no_page_shows_an_address_in_memory(site: Path) -> None:
+    for page in site.rglob("chapters/**/*.html"):
+        assert not re.search(r"0x[0-9a-f]{6}", page.read_text()), page
+
+
 def test_site_is_small(site: Path) -> None:
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 25_000_000
+
+
+def test_the_latex_file_has_the_name_of_the_book() -> None:
+    overrides = {"latex_individualpages": False}
+    _, read = get_final_config(user_yaml=ROOT / "_config.yml", sourcedir=ROOT, cli_config=overrides)
+    assert read["latex_doc_overrides"]["targetname"] == "how-models-learn-features.tex"
 
 
 # ---- pages in a browser without network ----

@@ -183,7 +183,10 @@ def edited(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def fill(notebook: nbformat.NotebookNode, name: str) -> None:
-    """Write the generated cells anew: the set-up cell, the list of claims, and each exercise where its first cell stands."""
+    """Write the generated cells anew: the set-up cell, the list of claims, and each exercise where its first cell stands.
+
+    All cells are numbered through, with an id that no other chapter has: some engines put a book's cells in one table.
+    """
     if not any("setup" in marks(cell) for cell in notebook.cells):
         raise ChapterError(f"{name} must have a set-up cell (cell metadata afp.setup), found none")
     shown = list(dict.fromkeys(marks(cell).exercise for cell in notebook.cells if "exercise" in marks(cell)))
@@ -209,7 +212,7 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
             made[0].metadata = cell.metadata | made[0].metadata
         notebook.cells += made
     for i, cell in enumerate(notebook.cells):
-        cell["id"] = f"c{i:03d}"
+        cell["id"] = f"{name}-{i:03d}"[-64:]  # no id may be longer
     fill_prose(notebook, name)
 
 

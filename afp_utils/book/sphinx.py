@@ -83,15 +83,24 @@ def said(hint: Any) -> str:
     return {"NoneType": "None", "Ellipsis": "..."}.get(name, name.replace("ndarray", "Array"))
 
 
+def default(value: Any, module: str) -> Any:
+    """A default value as a signature shows it: what would show its address in memory, by the name that it has there."""
+    if " at 0x" not in repr(value):
+        return value
+    names = [name for name, known in vars(sys.modules[module]).items() if known is value]
+    return Said([*names, getattr(value, "__name__", type(value).__name__)][0])
+
+
 def signature(app: Sphinx, what: str, name: str, thing: Any, options: Any, args: str, returns: str) -> Any:
-    """Signatures that fit on a page."""
-    if what not in ("class", "function", "method") or not args:
+    """Signatures that fit on a page. Sphinx 9 asks for those of imported things as well, which no page shows."""
+    ours = str(getattr(thing, "__module__", "")).startswith("afp_utils.")
+    if what not in ("class", "function", "method") or not args or not ours:
         return None
     found = inspect.signature(thing)
     shown = [
         one.replace(
             annotation=one.annotation if one.annotation is one.empty else Said(said(one.annotation)),
-            default=Said(one.default.__name__) if inspect.isfunction(one.default) else one.default,
+            default=default(one.default, thing.__module__),
         )
         for one in found.parameters.values()
         if one.name != "self"

@@ -155,7 +155,7 @@ def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
     assert "your code here" in cells[5].source
     assert "Divide." in cells[6].source
     assert "return x / 2" in cells[7].source
-    assert [cell.id for cell in cells] == [f"c{i:03d}" for i in range(len(cells))]
+    assert [cell.id for cell in cells] == [f"small-{i:03d}" for i in range(len(cells))]
 
 
 def test_a_second_run_stores_the_same_bytes(book: Book) -> None:
@@ -237,7 +237,7 @@ def test_a_changed_tolerance_is_decided_from_the_stored_value(book: Book) -> Non
     assert result.returncode != 0
     assert (
         result.stderr
-        == 'chapters: small, cell c003 (claims.check("small", points[0, 0] * 0 + 0.25)): claim small fails\nmeasured 0.25\nexpected 0.27 ± 0.01\n'
+        == 'chapters: small, cell small-003 (claims.check("small", points[0, 0] * 0 + 0.25)): claim small fails\nmeasured 0.25\nexpected 0.27 ± 0.01\n'
     )
     assert book.notebook.read_bytes() == before
 
@@ -422,7 +422,7 @@ def test_an_answer_in_a_generated_cell_is_not_overwritten(book: Book, arguments:
     before = book.notebook.read_bytes()
     result = book.tool(*arguments)
     assert result.returncode != 0
-    assert "small: cell c005 (def half(x):) is generated, and somebody has written in it. To keep" in result.stderr
+    assert "small: cell small-005 (def half(x):) is generated, and somebody has written in it. To keep" in result.stderr
     assert "run --force small" in result.stderr
     assert book.notebook.read_bytes() == before
     taken = book.notebook.with_name("small.mine.ipynb")
@@ -703,13 +703,13 @@ def test_a_chapter_saved_by_another_tool_is_read(book: Book, tool: Callable[[dic
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("%time 1", "small, cell c000 (%time 1): must be plain Python without magics, got:\n%time 1"),
-        ("!ls", "small, cell c000 (!ls): must be plain Python without magics, got:\n!ls"),
-        ("x = 1\nx +", "small, cell c000 (x = 1), line 2: invalid syntax"),
+        ("%time 1", "small, cell small-000 (%time 1): must be plain Python without magics, got:\n%time 1"),
+        ("!ls", "small, cell small-000 (!ls): must be plain Python without magics, got:\n!ls"),
+        ("x = 1\nx +", "small, cell small-000 (x = 1), line 2: invalid syntax"),
     ],
 )
 def test_a_cell_that_is_not_plain_python_is_refused_before_it_runs(code: str, said: str) -> None:
-    cell = nbformat.v4.new_code_cell(code, id="c000")
+    cell = nbformat.v4.new_code_cell(code, id="small-000")
     with pytest.raises(ChapterError) as refused:
         notebooks.refuse_magics(nbformat.v4.new_notebook(cells=[cell]), "small")
     assert str(refused.value) == said
@@ -725,7 +725,7 @@ def test_one_dead_kernel_does_not_stop_the_others(book: Book) -> None:
     change(book, "afp_utils/core/models.py", "x.T @ x", "x.T @ (x + 0)")
     result = book.tool("run")
     assert result.returncode != 0
-    assert re.search(r"dead, cell c002 \(.+\): Kernel died", result.stderr)
+    assert re.search(r"dead, cell dead-002 \(.+\): Kernel died", result.stderr)
     assert book.current()
 
 
