@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site test coverage chapters measure long lint bench screenshots clean
+.PHONY: help book site address test coverage chapters measure long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -47,6 +47,9 @@ site: $(READY) ## build the site from the chapters as they are stored
 	  && .venv/bin/jupyter-book build . --path-output $$new -W --keep-going -q >/dev/null \
 	  && rm -rf _build/html && mv $$new/_build/html _build/html
 	@echo "site: open file://$(CURDIR)/_build/html/index.html"
+
+address: ## say, or with URL=https://host/owner/name write, where the repository is public
+	@$(or $(PY),python3) -m afp_utils.book.address $(if $(BRANCH),--branch "$(BRANCH)") -- "$(URL)"
 
 measure: $(READY) ## run all chapters, or CHAPTER=name, one at a time and store their run time and memory
 	@$(PYTHON) -m afp_utils.book.run measure $(CHAPTER)

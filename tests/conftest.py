@@ -1,7 +1,6 @@
 """For all tests: the book's own settings, and the longest chapters first."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ settings.register_profile("book", deadline=None)  # how long an example takes is
 settings.load_profile("book")
 
 ROOT = Path(__file__).parents[1]
-os.environ.pop("AFP_REPOSITORY", None)  # a fork's tests compare with the address that the notebooks store
 
 
 def seconds(notebook: Path) -> float:

@@ -19,6 +19,7 @@ import pytest
 from jupyter_book.config import get_final_config
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
+from afp_utils.book import address as repository
 from afp_utils.book import claims
 from tests.helpers import ENTRY
 from tools import screenshots
@@ -149,17 +150,16 @@ def test_claims_name_their_sources_as_readers_do(site: Path) -> None:
     assert [key for key in keys if key in ledger] == []
 
 
-def test_site_has_search_sitemap_and_descriptions(site: Path) -> None:
+def test_site_has_search_and_with_an_address_a_sitemap(site: Path) -> None:
     assert (site / "searchindex.js").stat().st_size > 1000
-    assert "https://afp-book.github.io/afp-book/chapters/index.html" in (site / "sitemap.xml").read_text(
-        encoding="utf-8"
-    )
-    assert 'property="og:description"' in (site / "chapters" / "index.html").read_text(encoding="utf-8")
+    home = repository.site(repository.stored()[0])
+    assert not home or f"{home}chapters/index.html" in (site / "sitemap.xml").read_text(encoding="utf-8")
+    assert (site / "sitemap.xml").exists() == bool(home)
 
 
 def test_no_page_shows_an_address_in_memory(site: Path) -> None:
     for page in site.rglob("chapters/**/*.html"):
-        assert not re.search(r"0x[0-9a-f]{6}", page.read_text()), page
+        assert not re.search(r"0x[0-9a-f]{6}", page.read_text(encoding="utf-8")), page
 
 
 def test_site_is_small(site: Path) -> None:
@@ -275,12 +275,10 @@ def test_search_finds_a_word(chrome: Browser, address: str) -> None:
 
 
 @browser_only
-def test_launch_and_download_buttons_lead_to_the_notebook(chrome: Browser, site: Path, address: str) -> None:
+def test_the_download_button_leads_to_the_notebook(chrome: Browser, site: Path, address: str) -> None:
     visit = Visit(chrome.new_context(), address, "chapters/one-language.html")
     links = visit.page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))")
     path = "chapters/one-language.ipynb"
-    assert f"https://mybinder.org/v2/gh/afp-book/afp-book/main?urlpath=lab/tree/{path}" in links
-    assert f"https://colab.research.google.com/github/afp-book/afp-book/blob/main/{path}" in links
     assert f"../_sources/{path}" in links
     assert (site / "_sources" / path).exists()
 
@@ -388,6 +386,12 @@ def notebook(record: dict[str, object], text: str) -> str:
     )
 
 
+def publish(book: Path, url: str) -> None:
+    """Write a public address into a book, with a bare Python."""
+    command = [sys.executable, "-S", "-m", "afp_utils.book.address", url]
+    subprocess.run(command, cwd=book, env=os.environ | {"PYTHONPATH": str(book)}, check=True, capture_output=True)
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A book of one chapter with the engine of the real one."""
@@ -398,9 +402,14 @@ def small(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "_static", book / "_static")
     shutil.copy(ROOT / "_config.yml", book)
     (book / "_toc.yml").write_text(
-        "format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n", encoding="utf-8"
+        "format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n- file: chapters/ledger\n",
+        encoding="utf-8",
     )
     (book / "chapters").mkdir()
+    empty = json.loads(notebook(RECORD, "# The ledger"))
+    empty["cells"].pop()
+    (book / "chapters" / "ledger.ipynb").write_text(json.dumps(empty), encoding="utf-8")
+    publish(book, "none")
     shutil.copy(ROOT / "chapters" / "references.md", book / "chapters")
     (book / "chapters" / "small.ipynb").write_text(
         notebook(RECORD, "# Small\n\nA {cite}`jacot2018neural`."), encoding="utf-8"
@@ -408,19 +417,56 @@ def small(tmp_path: Path) -> Path:
     return book
 
 
-def test_the_small_book_builds_and_follows_a_fork(small: Path, tmp_path: Path) -> None:
-    text = "# Small\n\nSee https://github.com/afp-book/afp-book and [](references.md)."
-    (small / "chapters" / "small.ipynb").write_text(notebook(RECORD, text), encoding="utf-8")
-    result = build(small, tmp_path, AFP_REPOSITORY="https://github.com/Someone/else")
+OUTSIDE = re.compile(r"mybinder|colab|github|gitlab|codeberg|canonical|og:url")
+
+
+@pytest.mark.parametrize(
+    ("url", "binder", "elsewhere"),
+    [
+        ("none", "", []),
+        (
+            "https://github.com/Someone/else.git",
+            "https://mybinder.org/v2/gh/Someone/else/main?urlpath=lab/tree/",
+            [
+                "https://colab.research.google.com/github/Someone/else/blob/main/chapters/small.ipynb",
+                "https://github.com/Someone/else",
+                "https://someone.github.io/else/chapters/small.html",
+            ],
+        ),
+        (
+            "https://gitlab.com/someone/else/",
+            "https://mybinder.org/v2/gl/someone%2Felse/main?urlpath=lab/tree/",
+            ["https://gitlab.com/someone/else"],
+        ),
+        ("https://gitlab.com/group/someone/else", "", ["https://gitlab.com/group/someone/else"]),
+        ("https://codeberg.org/someone/else", "", ["https://codeberg.org/someone/else"]),
+    ],
+)
+def test_buttons_lead_to_the_address_or_are_left_out(
+    small: Path, tmp_path: Path, url: str, binder: str, elsewhere: list[str]
+) -> None:
+    publish(small, url)
+    result = build(small, tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     site = tmp_path / "_build" / "html"
-    page = (site / "chapters" / "small.html").read_text(encoding="utf-8")
-    source = (site / "_sources" / "chapters" / "small.ipynb").read_text(encoding="utf-8")
-    assert "afp-book/afp-book" not in page + source
-    assert "https://mybinder.org/v2/gh/Someone/else/main" in page
-    assert "https://someone.github.io/else/" in page
-    assert "https://github.com/Someone/else" in source
+    page, ledger = (site / "chapters" / f"{name}.html" for name in ("small", "ledger"))
+    own = re.findall(r'<link rel="canonical" href="(.*?)"', page.read_text(encoding="utf-8"))
+    found = {link.split("/issues/new")[0].removesuffix("/-") for link in [*read(page).links, *own]}
+    shown = {link for link in found if OUTSIDE.search(link)} - {"https://github.com/executablebooks/sphinx-book-theme"}
+    assert shown == {*elsewhere, *([f"{binder}chapters/small.ipynb"] if binder else [])}
+    assert any("mybinder" in link for link in read(ledger).links) == bool(binder)
+    assert not any("colab" in link for link in read(ledger).links), "which holds one notebook, and not its chapters"
+    home = next((link for link in elsewhere if "github.io" in link), "")
+    assert (site / "sitemap.xml").exists() == ("og:url" in page.read_text(encoding="utf-8")) == bool(home)
     assert broken(site) == []
+
+
+def test_a_setting_that_is_no_address_stops_the_build_in_words(small: Path, tmp_path: Path) -> None:
+    settings = (small / "_config.yml").read_text()
+    (small / "_config.yml").write_text(settings.replace('url: ""', "url: http://github.com/a b"))
+    result = build(small, tmp_path)
+    assert result.returncode != 0
+    assert "_config.yml: repository.URL must be the https address" in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(

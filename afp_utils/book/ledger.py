@@ -155,21 +155,35 @@ class Ledger:
         return {"claims": str(len(self.claims)), **counts, **values}
 
 
+def executed(folder: Path) -> dict[Path, list[dict[str, Any]]]:
+    """The records of each notebook of a folder of executed chapters. Raises `ClaimError` where there are none."""
+    found = {path: stored(path) for path in notebooks(folder)}
+    if not any(found.values()):
+        raise ClaimError(
+            f"folder must hold the book's executed chapters, which the ledger reads, and {Path(folder).resolve()} has none: "
+            "open it in the folder chapters of the book's repository, here or in Binder"
+        )
+    return found
+
+
 def read(folder: Path = Path()) -> Ledger:
-    """The ledger of a folder of executed chapters."""
-    paths = notebooks(folder)
-    found = {entry["id"]: entry for path in paths for entry in stored(path)}
-    order = {path.stem: place for place, path in enumerate(paths)}
+    """The ledger of a folder of executed chapters. Raises `ClaimError` where there are none."""
+    records = executed(folder)
+    found = {entry["id"]: entry for entries in records.values() for entry in entries}
+    order = {path.stem: place for place, path in enumerate(records)}
     known = dict(sorted(claims.registry().items(), key=lambda item: order.get(item[1].chapter, len(order))))
-    records = {name: claims.recorded(found[name]) if name in found else None for name in known}
-    return Ledger(known, records, {name: frozenset(found[name]["calls"] if name in found else ()) for name in known})
+    latest = {name: claims.recorded(found[name]) if name in found else None for name in known}
+    return Ledger(known, latest, {name: frozenset(found[name]["calls"] if name in found else ()) for name in known})
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with the claims stored in a folder of chapters: one line each, naming the claim. Empty if all is well."""
+    """What is wrong with the claims stored in a folder of chapters: one line each, naming the claim. Empty if all is well.
+
+    Raises `ClaimError` where no chapter is.
+    """
     registry, wrong, seen = claims.registry(), list[str](), dict[str, str]()
-    for notebook in notebooks(folder):
-        for entry in stored(notebook):
+    for notebook, entries in executed(folder).items():
+        for entry in entries:
             if claim := registry.get(entry["id"]):
                 wrong += _faults(claim, entry, notebook.stem, seen)
                 seen[claim.id] = notebook.stem

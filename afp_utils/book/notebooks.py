@@ -18,7 +18,7 @@ import nbformat
 import yaml
 from IPython.core.inputtransformer2 import TransformerManager
 
-from afp_utils.book import claims, ledger, minutes, plain
+from afp_utils.book import address, claims, ledger, minutes, plain
 from afp_utils.book.exercises import Exercise, exercises
 
 ROOT = Path(__file__).parents[2]
@@ -32,32 +32,11 @@ QUOTED = re.compile(r"<!--=([\w:/-]+)-->(.*?)<!--/-->", re.DOTALL)
 DISPLAY = {"book/claims.py", "book/ledger.py", "core/plots.py"}
 """Modules that show results and make none: what they show is made anew from the stored records."""
 
-SETUP = """\
-# Set-up: one thread for linear algebra; on Colab, fetch the book's package.
-import importlib.util
-import os
-import subprocess
-import sys
-
-for library in ("OMP", "OPENBLAS", "MKL"):
-    os.environ[f"{{library}}_NUM_THREADS"] = "1"
-if importlib.util.find_spec("afp_utils") is None:
-    book = "git+{repository}"
-    fetch = [sys.executable, "-m", "pip", "install", "-q", book]
-    subprocess.run(fetch, check=True)"""
-
-
 FOLDED = {"tags": ["hide-cell"], "jupyter": {"source_hidden": True}}
 
 
 class ChapterError(Exception):
     """What keeps a chapter from being stored: its name, the cell and the reason."""
-
-
-def repository() -> str:
-    """The address of the book's repository: the setting in _config.yml, or AFP_REPOSITORY in a fork."""
-    setting = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
-    return os.environ.get("AFP_REPOSITORY", setting)
 
 
 def path(name: str) -> Path:
@@ -200,7 +179,7 @@ def fill(notebook: nbformat.NotebookNode, name: str) -> None:
     cells, notebook.cells = notebook.cells, []
     for cell in cells:
         if "setup" in marks(cell):
-            made = generated([code_cell(SETUP.format(repository=repository()), **FOLDED)], setup=True)
+            made = generated([code_cell(address.cell(*address.stored()), **FOLDED)], setup=True)
         elif "claims" in marks(cell):
             made = generated([nbformat.v4.new_markdown_cell(claims.contents(name))], claims=True)
         elif "exercise" in marks(cell):  # one for one, so that what stands between them stays there
@@ -357,10 +336,10 @@ def package_files(code: str) -> set[Path]:
 def inputs(notebook: nbformat.NotebookNode, name: str) -> str:
     """Fingerprint of all that a chapter's results depend on: what its code does, and the package behind it.
 
-    Claims are no part of it: a changed tolerance is decided from the stored value (`show_records`). The ledger depends on
-    what the other chapters store and on what the registry says of it.
+    Claims are no part of it: a changed tolerance is decided from the stored value (`show_records`). Nor is the address in
+    the set-up cell. The ledger depends on what the other chapters store and on what the registry says of it.
     """
-    cells = [cell.source for cell in code_cells(notebook)]
+    cells = [address.SETUP if "setup" in marks(cell) else cell.source for cell in code_cells(notebook)]
     files = [file.read_text(encoding="utf-8") for file in sorted(package_files("\n".join(cells)))]
     parts = [essence(part) for part in cells + files]
     if name == LEDGER:
@@ -468,8 +447,12 @@ def quote(notebook: nbformat.NotebookNode, name: str) -> None:
 
 
 def quoted(page: Path) -> str:
-    """A page without code with the ledger's numbers in it. Raises `ChapterError` where it quotes an unknown one."""
-    return _quoting(page.read_text(encoding="utf-8"), ledger.read(CHAPTERS).quotable(), page.name)
+    """A page without code as it quotes the ledger and the repository's address.
+
+    Raises `ChapterError` where it quotes what neither has.
+    """
+    texts = ledger.read(CHAPTERS).quotable() | address.words(address.stored()[0])
+    return _quoting(page.read_text(encoding="utf-8"), texts, page.name)
 
 
 def misquoted(notebook: nbformat.NotebookNode) -> list[str]:

@@ -23,7 +23,8 @@ from afp_utils.book.claims import KEY, works
 
 ANCHOR = re.compile(r'<a id="((eq|fig|thm)-[\w-]+)"></a>')
 EQUATION = re.compile(
-    r'(?P<head><a id="(?P<label>eq-[\w-]+)"></a>[\s>]*)\$\$(?P<body>.*?)(?:\s*\\tag\{[\d.]*\})?(?P<end>\s*)\$\$', re.DOTALL
+    r'(?P<head><a id="(?P<label>eq-[\w-]+)"></a>[\s>]*)\$\$(?P<body>.*?)(?:\s*\\tag\{[\d.]*\})?(?P<end>\s*)\$\$',
+    re.DOTALL,
 )
 HEAD = re.compile(r'(<a id="((?:fig|thm)-[\w-]+)"></a>\*\*(?:Figure|Theorem))(?: [\d.]*\d)?')
 LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?:[\w-]+\.ipynb)?#(?P<label>(?P<kind>eq|fig|thm)-[\w-]+)\)")
@@ -76,8 +77,12 @@ def filled(source: str, own: Mapping[str, str], others: Mapping[str, tuple[str, 
         file, number = ("", own[label]) if label in own else others.get(label, ("", ""))
         if not number:
             raise ValueError(f"a link must lead to an equation, a figure or a theorem of the book, got {label}")
-        if not re.fullmatch(rf"({re.escape(text).replace(re.escape('{}'), '[0-9.]+')})?", " ".join(found["text"].split())):
-            raise ValueError(f"a link to {label} must have its number as text, which is filled in, got {found['text']!r}")
+        if not re.fullmatch(
+            rf"({re.escape(text).replace(re.escape('{}'), '[0-9.]+')})?", " ".join(found["text"].split())
+        ):
+            raise ValueError(
+                f"a link to {label} must have its number as text, which is filled in, got {found['text']!r}"
+            )
         return f"[{text.format(number)}]({file}#{label})"
 
     def equation(found: re.Match[str]) -> str:

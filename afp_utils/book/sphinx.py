@@ -1,7 +1,6 @@
 """What the site needs beyond Jupyter Book: no network, no false claim, one repository address, links between notebooks."""
 
 import inspect
-import os
 import re
 import shutil
 import sys
@@ -10,30 +9,41 @@ from importlib.metadata import files
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
-from urllib.parse import urlsplit
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.errors import ConfigError
 
-from afp_utils.book import ledger
+from afp_utils.book import address, ledger
 from afp_utils.book.claims import ClaimError
+from afp_utils.book.notebooks import LEDGER
 
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
 
 
 def settings(app: Sphinx, config: Config) -> None:
-    """Take the repository's address from AFP_REPOSITORY if it is set; the site's own address follows from it."""
+    """Show the buttons that lead somewhere, as the repository's address has it, and give pages their own address."""
     theme = config.html_theme_options
-    config.book_address = theme["repository_url"]
-    theme["repository_url"] = os.environ.get("AFP_REPOSITORY") or config.book_address
-    owner, _, name = urlsplit(theme["repository_url"]).path.strip("/").removesuffix(".git").partition("/")
-    config.html_baseurl = config.ogp_site_url = f"https://{owner.lower()}.github.io/{name}/"
+    try:
+        url = address.checked(theme.get("repository_url") or "")
+    except ValueError as error:
+        raise ConfigError(f"_config.yml: repository.{error}") from None
+    hosts = address.launchers(url)
+    for host, setting in {"Binder": "binderhub_url", "Colab": "colab_url"}.items():
+        if host not in hosts:
+            theme["launch_buttons"].pop(setting, None)
+    # The theme makes buttons for repositories at GitHub and GitLab, and stops at others, which get a plain link.
+    theme["repository_url"] = url if hosts else ""
+    theme["use_repository_button"] = theme["use_issues_button"] = bool(hosts)
+    if url and not hosts:
+        theme["icon_links"] = [{"name": "Repository", "url": url, "icon": "fa-solid fa-code-branch"}]
+    config.html_baseurl = config.ogp_site_url = address.site(url)
     config.mathjax_path = "mathjax/tex-mml-chtml.js"
-    # Jupyter Book always loads thebe, which needs the network, and twice, which is an error on every page.
+    # Jupyter Book always loads thebe, which needs the network, and twice, which is an error on every page. A sitemap and
+    # cards for social media need the site's address.
+    unused = ("sphinx_thebe",) if config.html_baseurl else ("sphinx_thebe", "sphinx_sitemap", "sphinxext.opengraph")
     for event, listeners in app.events.listeners.items():
-        app.events.listeners[event] = [
-            one for one in listeners if not one.handler.__module__.startswith("sphinx_thebe")
-        ]
+        app.events.listeners[event] = [one for one in listeners if not one.handler.__module__.startswith(unused)]
     app.registry.css_files = [sheet for sheet in app.registry.css_files if sheet[0] != "sphinx-thebe.css"]
 
 
@@ -47,15 +57,16 @@ def claims_hold(app: Sphinx) -> None:
         sys.exit("\n".join([*faults, f"the ledger does not hold: {len(faults)} faults"]))
 
 
-def address(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Let the pages, and so the set-up cells, name the repository that the site is built from."""
-    source[0] = source[0].replace(app.config.book_address, app.config.html_theme_options["repository_url"])
-
-
 def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
-    """Point links from one notebook to another, as they work in JupyterLab, at the pages."""
+    """Point links from one notebook to another, as they work in JupyterLab, at the pages.
+
+    No button opens the ledger in Colab, which holds one notebook: it reads all chapters.
+    """
     if "body" in context:
         context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', context["body"])
+    for group in context.get("header_buttons", []):
+        if group.get("label") == "launch-buttons" and pagename == f"chapters/{LEDGER}":
+            group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]
 
 
 class Said:
@@ -126,7 +137,7 @@ def _prose(paragraph: str) -> str:
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
-    """Put MathJax with its fonts into the site, and the repository's address into the notebooks to download."""
+    """Put MathJax with its fonts into the site."""
     if exception or app.builder.format != "html":
         return
     out = Path(app.outdir)
@@ -137,20 +148,14 @@ def finish(app: Sphinx, exception: Exception | None) -> None:
     shutil.copy(source / script.name, target)
     for unused in (out / "_static").rglob("*.map"):
         unused.unlink()
-    for notebook in (out / "_sources").rglob("*.ipynb"):
-        text = [notebook.read_text(encoding="utf-8")]
-        address(app, notebook.stem, text)
-        notebook.write_text(text[0], encoding="utf-8")
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
-    app.add_config_value("book_address", "", "env")
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
-    app.connect("source-read", address)
     app.connect("autodoc-process-docstring", as_rst)
     app.connect("autodoc-process-signature", signature)
-    app.connect("html-page-context", links)
+    app.connect("html-page-context", links, priority=900)  # the theme has made its buttons
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -26,8 +26,7 @@ Coefficients = Annotated[Float[Array, " degree"], FINITE]
 Overlap = Annotated[float, Rule("strictly between -1 and 1", lambda rho: (rho > -1) & (rho < 1))]
 COSINES = Rule("in [-1, 1]", inside(-1 - 1e-12, 1 + 1e-12).fits)  # rounding may leave the ends
 CONTRACTIONS = Rule(
-    "of singular values up to 1",
-    lambda psi: bool(np.linalg.norm(psi, 2, axis=(-2, -1)).max(initial=0.0) <= 1 + 1e-12),
+    "of singular values up to 1", lambda psi: bool(np.linalg.svdvals(psi).max(initial=0.0) <= 1 + 1e-12)
 )
 Overlaps = Annotated[Float[Array, "k p"], FINITE, CONTRACTIONS]
 

@@ -37,6 +37,17 @@ def test_no_faults_when_all_is_well(toy):
     assert ledger.faults(store()) == []
 
 
+@pytest.mark.parametrize("ask", [ledger.read, ledger.check, ledger.faults])
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_folder_without_executed_chapters_is_named_in_one_sentence(toy, tmp_path, ask, cleared):
+    folder = toy[1]() if cleared else tmp_path / "nowhere"
+    with pytest.raises(ClaimError) as caught:
+        ask(folder)
+    (sentence,) = caught.value._render_traceback_()
+    assert sentence.startswith("folder must hold the book's executed chapters")
+    assert f"{folder} has none: open it in the folder chapters" in sentence
+
+
 def test_faults_name_the_claim(toy):
     shown, store = toy
     claims.check("toy-slope", 1.04, rival=2.0)

@@ -14,7 +14,7 @@ import jupytext
 import nbformat
 import pytest
 
-from afp_utils.book import ledger, notebooks, run
+from afp_utils.book import address, ledger, notebooks, run
 from afp_utils.book.claims import ClaimError
 from afp_utils.book.notebooks import ChapterError, foundations
 from tests.helpers import ENTRY
@@ -75,9 +75,10 @@ class Book:
         self.draft = root / "drafts" / "small.py"
         self.draft.write_text(DRAFT, encoding="utf-8")
         self.notebook = root / "chapters" / "small.ipynb"
+        assert self.python("-m", "afp_utils.book.address", "none").returncode == 0
 
-    def python(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PYTHONPATH": str(self.root)} | variables
+    def python(self, *command: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(self.root)}
         return subprocess.run(
             [sys.executable, *command],
             cwd=self.root,
@@ -87,13 +88,11 @@ class Book:
             check=False,
         )
 
-    def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "afp_utils.book.run", *arguments, **variables)
+    def tool(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "afp_utils.book.run", *arguments)
 
-    def current(self, **variables: str) -> bool:
-        answer = self.python(
-            "-c", "from afp_utils.book import notebooks; print(notebooks.current('small'))", **variables
-        )
+    def current(self) -> bool:
+        answer = self.python("-c", "from afp_utils.book import notebooks; print(notebooks.current('small'))")
         assert answer.returncode == 0, answer.stderr
         return answer.stdout == "True\n"
 
@@ -150,7 +149,7 @@ def test_generated_cells_have_set_up_stub_hint_and_solution(book: Book) -> None:
     cells = book.read().cells
     marks = [" ".join(sorted(cell.metadata.get("afp", {}))) for cell in cells]
     assert marks == ["", "made setup", "", "calls", *["exercise made part"] * 4, "claims made"]
-    assert "git+https://github.com/afp-book/afp-book" in cells[1].source
+    assert cells[1].source == address.SETUP
     assert cells[-1].source.endswith('A quarter. <a href="#claim-small">See&nbsp;it.</a>')
     assert "your code here" in cells[5].source
     assert "Divide." in cells[6].source
@@ -184,7 +183,6 @@ def change(book: Book, file: str, old: str, new: str) -> None:
         ("afp_utils/core/refuse.py", "bad.any()", "np.any([bad])"),  # imported by what it imports
         ("afp_utils/language/exercises_small.py", "return x / 2", "return 0.5 * x"),  # its exercises
         ("afp_utils/language/exercises_small.py", "(3.0,)", "(4.0,)"),
-        ("_config.yml", "afp-book/afp-book", "someone/afp-book"),  # the set-up cell
     ],
 )
 def test_a_chapter_runs_again_where_a_result_may_differ(book: Book, file: str, old: str, new: str) -> None:
@@ -267,12 +265,21 @@ def test_cleared_outputs_are_out_of_date(book: Book) -> None:
     assert book.notebook.read_bytes() == stored
 
 
-def test_a_fork_has_its_own_address(book: Book) -> None:
-    fork = "https://github.com/someone/else"
-    assert not book.current(AFP_REPOSITORY=fork)
-    assert book.tool("run", "small", AFP_REPOSITORY=fork).returncode == 0
-    assert f"git+{fork}" in book.read().cells[1].source
-    assert book.current(AFP_REPOSITORY=fork)
+def test_another_address_is_written_without_a_run(book: Book) -> None:
+    stored = book.notebook.read_bytes()
+    assert book.python("-m", "afp_utils.book.address", "https://github.com/someone/else").returncode == 0
+    assert '"git+https://github.com/someone/else@main"' in book.read().cells[1].source
+    assert book.current()
+    assert book.python("-m", "afp_utils.book.address", "none").returncode == 0
+    assert book.notebook.read_bytes() == stored
+
+
+def test_a_setting_written_by_hand_is_out_of_date_without_a_run(book: Book) -> None:
+    change(book, "_config.yml", 'url: ""', 'url: "https://github.com/someone/else"')
+    assert not book.current()
+    result = book.tool("run", "--changed")
+    assert "no need to run" in result.stdout, result.stderr
+    assert book.current()
 
 
 @pytest.mark.parametrize(
