@@ -14,7 +14,7 @@ SHOWN = [
     for page in PAGES
     for name in re.findall(r"automodule:: afp_utils\.(\w+\.\w+)", page.read_text(encoding="utf-8"))
 ]
-BEHIND = {"address", "notebooks", "run", "sphinx", "tracing", "difference"}
+BEHIND = {"address", "minutes", "notebooks", "plain", "run", "sphinx", "tracing", "difference"}
 """Modules of the engine that nobody calls but the engine."""
 
 

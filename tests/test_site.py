@@ -462,8 +462,8 @@ def test_buttons_lead_to_the_address_or_are_left_out(
 
 
 def test_a_setting_that_is_no_address_stops_the_build_in_words(small: Path, tmp_path: Path) -> None:
-    settings = (small / "_config.yml").read_text()
-    (small / "_config.yml").write_text(settings.replace('url: ""', "url: http://github.com/a b"))
+    settings = (small / "_config.yml").read_text(encoding="utf-8")
+    (small / "_config.yml").write_text(settings.replace('url: ""', "url: http://github.com/a b"), encoding="utf-8")
     result = build(small, tmp_path)
     assert result.returncode != 0
     assert "_config.yml: repository.URL must be the https address" in result.stdout + result.stderr

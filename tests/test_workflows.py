@@ -93,7 +93,7 @@ def test_the_published_branch_is_the_tree_with_the_address_of_the_repository_in_
         environment = os.environ | given | there | {"TOKEN": "secret"}
         subprocess.run(["bash", "-e", "-c", step["run"]], cwd=tree, env=environment, check=True)
     show = ["git", "--git-dir", hub, "show", "published:_config.yml"]
-    shown = subprocess.run(show, capture_output=True, text=True, check=True).stdout
+    shown = subprocess.run(show, capture_output=True, encoding="utf-8", check=True).stdout
     assert yaml.safe_load(shown)["repository"] == {
         "url": "https://github.com/Someone/else",
         "branch": "published",

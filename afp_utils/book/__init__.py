@@ -10,6 +10,8 @@ Behind the chapters:
 
 - `run`: the command that executes them (`python -m afp_utils.book.run --help`), with `notebooks` and `tracing`.
 - `compare`: which outputs count as equal when nbval runs a chapter again. `sphinx`: what the site needs.
+- `plain`: citations, and the numbers of equations, figures and theorems, as any reader of notebooks shows them.
+- `minutes`: how long a chapter takes to read.
 - `address`: where the repository is public, written wherever the book names it (`make address`).
 
 The works cited are in `references.bib`; what the papers assert, with the book's answers, in `papers.toml`.

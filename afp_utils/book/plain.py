@@ -113,9 +113,12 @@ def _cite(key: str, aside: bool = False) -> str:
 def _key(found: re.Match[str]) -> str:
     """The work that a stored link leads to: by its address, or, if that has changed, by its name."""
     name = (" ".join(found["who"].split()), found["year"] or found["when"])
-    for part in (lambda work: work[2] == found["to"], lambda work: work[:2] == name):
-        for key, work in works().items():
-            if part(work):
+    for parts in (
+        [work[2] == found["to"] for work in works().values()],
+        [work[:2] == name for work in works().values()],
+    ):
+        for key, same in zip(works(), parts):
+            if same:
                 return key
     raise ValueError(f"a link that ends in a year must lead to a work of references.bib, got {found[0]}")
 

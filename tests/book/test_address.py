@@ -88,7 +88,7 @@ class Book:
             shutil.copy(ROOT / name, root)
         (root / "chapters").mkdir()
         shutil.copy(ROOT / "chapters" / "index.md", root / "chapters")
-        (root / "_toc.yml").write_text("root: chapters/small\n")
+        (root / "_toc.yml").write_text("root: chapters/small\n", encoding="utf-8")
         self.notebook = root / "chapters" / "small.ipynb"
         output = nbformat.v4.new_output("stream", text="0.10000000000000001\n")
         notebook = nbformat.v4.new_notebook(
@@ -104,7 +104,13 @@ class Book:
         command = [sys.executable, "-S", "-m", "afp_utils.book.address", *arguments]
         environment = os.environ | {"PYTHONPATH": str(self.root)}
         return subprocess.run(
-            command, cwd=self.root, env=environment, capture_output=True, text=True, encoding="utf-8", check=False
+            command,
+            cwd=self.root,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            encoding="utf-8",
+            check=False,
         )
 
     def files(self) -> dict[str, bytes]:
@@ -140,12 +146,16 @@ def test_one_command_writes_it_everywhere_and_takes_it_away_again(book: Book) ->
 
 
 def test_the_set_up_cell_names_it_and_nothing_else_changes_in_a_notebook(book: Book) -> None:
-    lines = book.notebook.read_text().splitlines()
+    lines = book.notebook.read_text(encoding="utf-8").splitlines()
     assert book.tool(FORK, "--branch", "published").returncode == 0
     notebook = notebooks.read(book.notebook)
     assert f'\nbook, fault = "git+{FORK}@published", "' in notebook.cells[0].source
     assert notebooks.edited(notebook) == []
-    changed = [line for line, old in zip(book.notebook.read_text().splitlines(), lines, strict=True) if line != old]
+    changed = [
+        line
+        for line, old in zip(book.notebook.read_text(encoding="utf-8").splitlines(), lines, strict=True)
+        if line != old
+    ]
     assert len(changed) == 2, "the line of the cell, and the mark of what was written"
 
 
@@ -170,9 +180,9 @@ def test_the_command_refuses_in_one_line_and_changes_nothing(book: Book, argumen
     [("OPENBLAS", "OPENBLAS2"), ("# Set-up", "# My words"), ("import re\\n", "import re\\n\\n"), ("{", "")],
 )
 def test_a_notebook_in_which_somebody_has_written_is_named_and_nothing_changes(book: Book, old: str, new: str) -> None:
-    text = book.notebook.read_text()
+    text = book.notebook.read_text(encoding="utf-8")
     assert old in text
-    book.notebook.write_text(text.replace(old, new, 1))
+    book.notebook.write_text(text.replace(old, new, 1), encoding="utf-8")
     before, result = book.files(), book.tool(FORK)
     assert result.returncode != 0
     assert result.stderr.startswith("address: small.ipynb")
@@ -181,7 +191,9 @@ def test_a_notebook_in_which_somebody_has_written_is_named_and_nothing_changes(b
 
 def test_unclear_settings_are_refused(book: Book) -> None:
     settings = book.root / "_config.yml"
-    settings.write_text(settings.read_text().replace("  branch:", "  # here\n  branch:"))
+    settings.write_text(
+        settings.read_text(encoding="utf-8").replace("  branch:", "  # here\n  branch:"), encoding="utf-8"
+    )
     result = book.tool(FORK)
     assert result.returncode != 0
     assert result.stderr.startswith("address: _config.yml must say once")
@@ -251,13 +263,19 @@ def run_set_up(
             assert pip and pip.origin
             (folder / name).symlink_to(Path(pip.origin).parent)
         else:
-            (folder / name).write_text(source)
+            (folder / name).write_text(source, encoding="utf-8")
     code = (
         address.SETUP.replace('book, fault = ""', f'book, fault = "{book}"') + '\nprint(os.environ["MKL_NUM_THREADS"])'
     )
     environment = {"PATH": path, "PYTHONPATH": str(folder), "PIP_CONFIG_FILE": os.devnull}
     return subprocess.run(
-        [python, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=60
+        [python, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+        timeout=60,
     )
 
 
