@@ -109,7 +109,6 @@ class Book:
             env=environment,
             capture_output=True,
             encoding="utf-8",
-            encoding="utf-8",
             check=False,
         )
 
