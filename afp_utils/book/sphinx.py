@@ -1,6 +1,7 @@
 """What the site needs beyond Jupyter Book: no network, no false claim, one repository address, links between notebooks."""
 
 import inspect
+import json
 import os
 import re
 import shutil
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from afp_utils.book import ledger
+from afp_utils.book import ledger, plain
 from afp_utils.book.claims import ClaimError
 
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
@@ -50,6 +51,14 @@ def claims_hold(app: Sphinx) -> None:
 def address(app: Sphinx, docname: str, source: list[str]) -> None:
     """Let the pages, and so the set-up cells, name the repository that the site is built from."""
     source[0] = source[0].replace(app.config.book_address, app.config.html_theme_options["repository_url"])
+
+
+def prose(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Give the forms of plain Markdown in notebooks the labels and references that Sphinx numbers and checks."""
+    if str(app.env.doc2path(docname)).endswith(".ipynb"):
+        notebook = json.loads(source[0])
+        plain.for_site(notebook)
+        source[0] = json.dumps(notebook)
 
 
 def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -140,6 +149,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
     app.connect("source-read", address)
+    app.connect("source-read", prose)
     app.connect("autodoc-process-docstring", as_rst)
     app.connect("autodoc-process-signature", signature)
     app.connect("html-page-context", links)
