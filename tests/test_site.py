@@ -156,7 +156,7 @@ def test_equations_figures_and_theorems_have_the_numbers_of_the_notebooks(site: 
     for name in notebooks.names():
         page = (site / "chapters" / f"{name}.html").read_text(encoding="utf-8")
         for label, number in notebooks.labels(notebooks.read(notebooks.path(name)), name).items():
-            found = re.search(forms[label.split("-")[0]].format(label), page, re.DOTALL)
+            found = re.search(forms[label.split("-")[0]].format(label.replace("_", "-")), page, re.DOTALL)
             assert found and found[1] == number, label
             numbered += 1
     assert numbered > 100
