@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from copy import deepcopy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import nbformat
 import pytest
 import yaml
 
-from afp_utils.book import claims, ledger, notebooks
+from afp_utils.book import claims, ledger, notebooks, plain
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "chapters"
@@ -26,7 +27,6 @@ CHAPTERS = pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name !
 LINES, COLUMNS = 30, 79
 NOTEBOOK_BYTES, IMAGE_BYTES = 1_500_000, 150_000
 KINDS = {"text/plain", "text/html", "text/markdown", "text/latex", "image/png", claims.CLAIM, claims.NUMBER}
-LABELLED = re.compile(r"\$\$\s*\(([^)\s]+)\)")
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\w+")
 
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "afp_utils").rglob("*.py"))}
@@ -59,10 +59,13 @@ def functions(*trees: ast.AST) -> set[str]:
     return {node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
-def figures(name: str) -> list[dict[str, Any]]:
-    """The cells' metadata on what they show, one entry for each cell with an image."""
-    shown = [cell for cell in code_cells(name) if any("image/png" in output.get("data", {}) for output in cell.outputs)]
-    return [cell.metadata.get("mystnb", {}) for cell in shown]
+def figures(name: str) -> list[re.Match[str] | None]:
+    """What stands below each picture: its label, its caption, and the picture in words."""
+    return [
+        plain.FIGURE.fullmatch(below.source)
+        for cell, below in pairwise(NOTEBOOKS[name].cells)
+        if any("image/png" in output.get("data", {}) for output in cell.get("outputs", []))
+    ]
 
 
 # ---- notebooks ----
@@ -163,30 +166,27 @@ def test_time_and_memory_are_measured(name: str) -> None:
 
 
 @EACH
-def test_figures_have_name_caption_and_alternative_text(name: str) -> None:
-    for shown in figures(name):
-        assert re.fullmatch(r"fig-[a-z0-9-]+", shown.get("figure", {}).get("name", "")), shown
-        assert len(shown["figure"].get("caption", "")) > 20, shown
-        assert len(shown.get("image", {}).get("alt", "")) > 20, shown
-        assert shown["image"]["alt"] != shown["figure"]["caption"]
-
-
-def test_names_of_figures_are_unique() -> None:
-    names = Counter(shown["figure"]["name"] for name in NOTEBOOKS for shown in figures(name))
-    assert [name for name, count in names.items() if count > 1] == []
+def test_below_each_picture_stand_its_caption_and_the_picture_in_words(name: str) -> None:
+    shown = figures(name)
+    assert len(shown) == sum('<a id="fig-' in cell.source for cell in NOTEBOOKS[name].cells)
+    for figure in shown:
+        assert figure
+        assert re.fullmatch(r"fig-[a-z0-9-]+", figure[1])
+        assert min(len(figure[2]), len(figure[3])) > 20, figure[0]
+        assert figure[2] != figure[3]
 
 
 @EACH
 def test_every_labelled_equation_has_a_function_of_its_name(name: str) -> None:
     cells = [ast.parse(cell.source) for cell in code_cells(name)]
     known = functions(*MODULES.values(), *cells)
-    for label in LABELLED.findall(prose(name)):
-        assert label.startswith("eq-"), f"the label of an equation must start with eq-, got {label}"
+    for label in (found["label"] for found in plain.EQUATION.finditer(prose(name))):
         assert label.removeprefix("eq-").replace("-", "_") in known, f"{label} has no function of its name"
 
 
-def test_labels_of_equations_are_unique() -> None:
-    labels = Counter(label for name in NOTEBOOKS for label in LABELLED.findall(prose(name)))
+def test_labels_are_unique() -> None:
+    labels = Counter(label for name in NOTEBOOKS for label, _ in plain.ANCHOR.findall(prose(name)))
+    assert len(labels) > 100
     assert [label for label, count in labels.items() if count > 1] == []
 
 

@@ -54,7 +54,7 @@ def test_mandated_packages_are_in_all_three() -> None:
 
 def test_binder_has_all_that_the_chapters_import_and_stays_small() -> None:
     assert BINDER.keys() >= RUNTIME
-    extras = {"jupyter-book", "jupyterlab", "jupyterlab-myst", "nbval", "ipykernel"}
+    extras = {"jupyter-book", "jupyterlab", "nbval", "ipykernel"}
     assert BINDER.keys() - RUNTIME == extras
 
 

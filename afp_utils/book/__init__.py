@@ -8,7 +8,7 @@ In a chapter:
 
 Behind the chapters:
 
-- `run`: the command that executes them (`python -m afp_utils.book.run --help`), with `notebooks` and `tracing`.
+- `run`: the command that executes them (`python -m afp_utils.book.run --help`), with `notebooks`, `plain` and `tracing`.
 - `compare`: which outputs count as equal when nbval runs a chapter again. `sphinx`: what the site needs.
 - `plain`: citations, and the numbers of equations, figures and theorems, as any reader of notebooks shows them.
 - `minutes`: how long a chapter takes to read.

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -464,9 +464,9 @@ def misquoted(notebook: nbformat.NotebookNode) -> list[str]:
 
 
 def image(notebook: nbformat.NotebookNode, figure: str) -> bytes:
-    """The picture that the cell of a figure shows."""
+    """The picture above the caption of a figure."""
     (cell,) = (
-        cell for cell in notebook.cells if cell.metadata.get("mystnb", {}).get("figure", {}).get("name") == figure
+        cell for cell, below in pairwise(notebook.cells) if below.source.startswith(f'<a id="{figure}"></a>**Figure')
     )
     (picture,) = (output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
     return base64.b64decode(picture)

@@ -42,9 +42,14 @@ CITED = re.compile(r"\[(?P<who>[^\[\]]+?)(?:\s\((?P<year>\d{4}[a-z]?)\)|,\s(?P<w
 ASIDE = r"\[[^\[\]]+?,\s\d{4}[a-z]?\]\([^\s)]+\)"
 ASIDES = re.compile(rf"\({ASIDE}(?:;\s{ASIDE})*\)")
 
+THEOREM = re.compile(r'^> <a id="thm-[\w-]+"></a>\*\*Theorem [\d.]+ \(.+\)\.\*\*', re.MULTILINE)
+FORMS = {
+    "fig": "the cell below a picture must hold nothing but **Figure.** with its caption, and <details> with it in words",
+    "eq": "a label must stand above $$ or in > before **Theorem (Name).**",
+}
 MATH = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
 MYST = re.compile(
-    r"\{[\w:+.-]+\}`[^`]*`|^[ >]*(?:```+|:::+)[ ]*\{.*|^\([\w-]+\)=|\$\$[ ]*\([\w-]+\)|\[@[^\]]*\]|\[\]\([^)]*\)|\\begin\{.*",
+    r"\{[\w:+.-]+\}`[^`]*`|^[ >]*(?:```+|:::+)[ ]*\{.*|^\([\w-]+\)=|\$\$[ ]*\([\w-]+\)|(?<![\w`@/.-])@\w+|\[\]\([^)]*\)|\\begin\{.*",
     re.MULTILINE,
 )
 
@@ -95,6 +100,9 @@ def filled(source: str, own: Mapping[str, str], others: Mapping[str, tuple[str, 
     source = SHORTS.sub(lambda found: f"({'; '.join(_cite(key, aside=True) for key in KEY.findall(found[1]))})", source)
     source = SHORT.sub(lambda found: _cite(found[1]), source)
     source = CITED.sub(lambda found: _cite(_key(found), aside=bool(found["when"])), source)
+    figure = '<a id="fig-' in source
+    if ANCHOR.search(THEOREM.sub("", EQUATION.sub("", "" if figure and FIGURE.fullmatch(source.strip()) else source))):
+        raise ValueError(f"{FORMS['fig' if figure else 'eq']}, got {ANCHOR.findall(source)[0][0]}")
     if left := MYST.search(MATH.sub(lambda math: "$$" * math[0].startswith("$$"), source)):
         raise ValueError(f"prose must be plain Markdown, that every reader of notebooks shows, got {left[0]}")
     if broken := [math[0] for math in MATH.finditer(source) if "\n>" in math[0]]:
@@ -113,14 +121,13 @@ def _cite(key: str, aside: bool = False) -> str:
 def _key(found: re.Match[str]) -> str:
     """The work that a stored link leads to: by its address, or, if that has changed, by its name."""
     name = (" ".join(found["who"].split()), found["year"] or found["when"])
-    for parts in (
-        [work[2] == found["to"] for work in works().values()],
-        [work[:2] == name for work in works().values()],
-    ):
-        for key, same in zip(works(), parts):
-            if same:
-                return key
-    raise ValueError(f"a link that ends in a year must lead to a work of references.bib, got {found[0]}")
+    named = next((key for key, work in works().items() if work[:2] == name), "")
+    key = next((key for key, work in works().items() if work[2] == found["to"]), named)
+    if not key:
+        raise ValueError(f"a link that ends in a year must lead to a work of references.bib, got {found[0]}")
+    if named and works()[named][0] != works()[key][0]:
+        raise ValueError(f"a citation must lead to the work that it names, got {found[0]}, the address of {key}")
+    return key
 
 
 def short(source: str) -> str:

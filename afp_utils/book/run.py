@@ -35,7 +35,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from afp_utils.book import ledger, notebooks
+from afp_utils.book import ledger, notebooks, plain
 from afp_utils.book.claims import ClaimError
 from afp_utils.book.compare import without_others
 from afp_utils.book.notebooks import CHAPTERS, LEDGER, PAGES, QUOTED, ROOT, ChapterError, path, read
@@ -208,15 +208,15 @@ def do_all(names: list[str], given: argparse.Namespace) -> None:
 
 
 def as_text(notebook: nbformat.NotebookNode, **marks: object) -> str:
-    """What people write in a chapter: no outputs, and of generated cells their place."""
+    """What people write in a chapter: no outputs, nothing that is filled in, and of generated cells their place."""
     settings = {"afp": marks, "jupytext": {"notebook_metadata_filter": "afp" if marks else "-all"}}
     text = nbformat.v4.new_notebook(metadata=settings)
     for cell in notebook.cells:
         place = {key: value for key, value in notebooks.marks(cell).items() if key not in ("made", "part", "calls")}
         others = {key: value for key, value in cell.metadata.items() if key not in ("afp", "lines_to_next_cell")}
         if not place:
-            words = dict(cell) | {"metadata": others, "source": cell.source.rstrip()}
-            text.cells.append(nbformat.from_dict(words))
+            source = plain.short(cell.source) if cell.cell_type == "markdown" else cell.source
+            text.cells.append(nbformat.from_dict(dict(cell) | {"metadata": others, "source": source.rstrip()}))
         elif place not in map(notebooks.marks, text.cells):
             text.cells.append(notebooks.code_cell("", afp=place))
     return str(jupytext.writes(text, fmt="py:percent"))

@@ -1,6 +1,7 @@
 """What the site needs beyond Jupyter Book: no network, no false claim, one repository address, links between notebooks."""
 
 import inspect
+import json
 import re
 import shutil
 import sys
@@ -14,7 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ConfigError
 
-from afp_utils.book import address, ledger
+from afp_utils.book import address, ledger, plain
 from afp_utils.book.claims import ClaimError
 from afp_utils.book.notebooks import LEDGER
 
@@ -55,6 +56,14 @@ def claims_hold(app: Sphinx) -> None:
         faults = [str(error)]
     if faults:
         sys.exit("\n".join([*faults, f"the ledger does not hold: {len(faults)} faults"]))
+
+
+def prose(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Give the forms of plain Markdown in notebooks the labels and references that Sphinx numbers and checks."""
+    if str(app.env.doc2path(docname)).endswith(".ipynb"):
+        notebook = json.loads(source[0])
+        plain.for_site(notebook)
+        source[0] = json.dumps(notebook)
 
 
 def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -154,6 +163,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
+    app.connect("source-read", prose)
     app.connect("autodoc-process-docstring", as_rst)
     app.connect("autodoc-process-signature", signature)
     app.connect("html-page-context", links, priority=900)  # the theme has made its buttons

@@ -556,15 +556,18 @@ def test_an_old_draft_does_not_overwrite_newer_prose(book: Book) -> None:
 
 
 def test_the_fingerprint_of_words_is_that_of_words_alone() -> None:
-    """It outlives the way through text, and neither measured numbers nor outputs nor generated code are part of it."""
-    words = nbformat.v4.new_markdown_cell("# Small\n\nIt is <!--=share-->0.33<!--/--> of it.\n\n")
+    """It outlives the way through text. What is measured, filled in or generated is no part of it, nor are outputs."""
+    words = nbformat.v4.new_markdown_cell(
+        "# Small\n\nIt is <!--=share-->0.33<!--/--> of it, see [(1.1)](#eq-third) and @jacot2018neural.\n\n"
+    )
     stub, solution = (notebooks.code_cell("def half(x): ...", afp={"exercise": "half", "made": "0"}) for _ in range(2))
     notebook = nbformat.v4.new_notebook(cells=[words, notebooks.code_cell("x = 1\n"), stub, solution])
     before = run.wording(notebook)
     draft = run.as_text(notebook, wording=before)
     assert draft.count("half") == 1
     assert run.wording(jupytext.reads(draft, fmt="py:percent")) == before
-    words.source = words.source.replace("0.33", "0.34")
+    words.source = words.source.replace("0.33", "0.34").replace("(1.1)", "(1.2)")
+    words.source = words.source.replace("@jacot2018neural", "[Jacot et al. (2018)](https://arxiv.org/abs/1806.07572)")
     stub.source = "def half(x): return x"
     assert run.wording(notebook) == before
     words.source += "Newer words."

@@ -1,0 +1,233 @@
+"""Prose that every reader of notebooks shows: how short forms are filled in, and all chapters read as plain Markdown."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jupytext
+import pytest
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from afp_utils.book import claims, notebooks, plain, run
+from afp_utils.book.notebooks import CHAPTERS
+
+OWN = {"eq-half": "2.1", "eq-third": "2.2", "fig-half": "2.1", "thm-half": "2.1"}
+OTHERS = {"eq-far": ("far.ipynb", "1.7")}
+JACOT = "https://arxiv.org/abs/1806.07572"
+
+SHORT = """\
+As @jacot2018neural say, and others [@jacot2018neural;
+@chizat2019lazy], [](#eq-half) is the third [](#fig-half) of [](#thm-half), and [](#eq-far).
+
+<a id="eq-half"></a>
+
+$$
+\\begin{aligned}
+x&=1\\\\
+y&=2
+\\end{aligned}
+$$
+
+- An item:
+
+  <a id="eq-third"></a>
+
+  $$x=3,$$
+
+> <a id="thm-half"></a>**Theorem (Half).**
+> It is half.
+"""
+FILLED = f"""\
+As [Jacot et al. (2018)]({JACOT}) say, and others ([Jacot et al., 2018]({JACOT}); [Chizat et al., 2019](https://arxiv.org/abs/1812.07956)), [(2.1)](#eq-half) is the third [Figure 2.1](#fig-half) of [Theorem 2.1](#thm-half), and [(1.7)](far.ipynb#eq-far).
+
+<a id="eq-half"></a>
+
+$$
+\\begin{{aligned}}
+x&=1\\\\
+y&=2
+\\end{{aligned}}
+\\tag{{2.1}}
+$$
+
+- An item:
+
+  <a id="eq-third"></a>
+
+  $$x=3,\\tag{{2.2}}$$
+
+> <a id="thm-half"></a>**Theorem 2.1 (Half).**
+> It is half.
+"""
+ENRICHED = """\
+As {cite:t}`jacot2018neural` say, and others {cite:p}`jacot2018neural,chizat2019lazy`, {eq}`eq-half` is the third {numref}`fig-half` of [Theorem 2.1](#thm-half), and {eq}`eq-far`.
+
+$$
+\\begin{aligned}
+x&=1\\\\
+y&=2
+\\end{aligned}
+$$ (eq-half)
+
+- An item:
+
+  $$x=3,$$ (eq-third)
+
+(thm-half)=
+> **Theorem 2.1 (Half).**
+> It is half.
+"""
+FIGURE = """\
+<a id="fig-half"></a>**Figure.** A half, see [](#eq-half).
+
+<details><summary>The picture in words</summary>
+
+One of
+two.
+
+</details>"""
+
+
+def test_short_forms_are_filled_in_again_and_again() -> None:
+    assert plain.filled(SHORT, OWN, OTHERS) == FILLED
+    assert plain.filled(FILLED, OWN, OTHERS) == FILLED
+    other = {label: f"3.{place}" for place, label in enumerate(OWN, 1)}
+    assert plain.filled(plain.filled(SHORT, other, OTHERS), OWN, OTHERS) == FILLED
+
+
+def test_a_draft_has_the_short_forms() -> None:
+    assert plain.short(FILLED) == SHORT.replace(";\n", "; ")
+    assert plain.short(SHORT) == SHORT
+
+
+def test_the_site_gets_labels_and_references() -> None:
+    assert plain.enriched(FILLED).replace("\n\n\n", "\n\n") == ENRICHED
+
+
+def test_the_site_gets_captions_and_alternative_texts() -> None:
+    caption = plain.filled(FIGURE, OWN, OTHERS)
+    assert caption.startswith('<a id="fig-half"></a>**Figure 2.1.** A half, see [(2.1)](#eq-half).')
+    code = {"cell_type": "code", "metadata": {"mystnb": {"image": {"width": "520px"}}}, "source": "plot()"}
+    notebook: dict[str, Any] = {"cells": [code, {"cell_type": "markdown", "source": caption.splitlines(keepends=True)}]}
+    plain.for_site(notebook)
+    (cell,) = notebook["cells"]
+    figure = {"name": "fig-half", "caption": "A half, see {eq}`eq-half`."}
+    assert cell["metadata"]["mystnb"] == {"image": {"width": "520px", "alt": "One of two."}, "figure": figure}
+
+
+def test_labels_are_numbered_by_kind_and_stand_once() -> None:
+    assert plain.numbers([FIGURE, SHORT]) == {"eq-half": 1, "eq-third": 2, "fig-half": 1, "thm-half": 1}
+    with pytest.raises(ValueError, match="a label must stand once in a chapter, got eq-half again"):
+        plain.numbers([SHORT, SHORT])
+
+
+def test_a_citation_is_found_by_its_address_or_by_its_name() -> None:
+    now = f"[Jacot et al. (2018)]({JACOT})"
+    assert plain.filled(f"[Jacott et al. (2017)]({JACOT})", {}, {}) == now
+    assert plain.filled("[Jacot\net al. (2018)](https://old.example)", {}, {}) == now
+    assert plain.filled(f"[Jacot et al., 2018]({JACOT})", {}, {}) == f"[Jacot et al., 2018]({JACOT})"
+    assert plain.filled(f"[their paper]({JACOT})", {}, {}) == f"[their paper]({JACOT})"
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("@nobody1999nothing", "a citation must name a work of references.bib, got nobody1999nothing"),
+        ("[@jacot18]", "must be plain Markdown, that every reader of notebooks shows, got @jacot18"),
+        (
+            "[A (1999)](https://example.org)",
+            "must lead to a work of references.bib, got [A (1999)](https://example.org)",
+        ),
+        (f"[Chizat et al. (2019)]({JACOT})", "must lead to the work that it names, got [Chizat et al. (2019)]"),
+        ("[](#eq-nowhere)", "must lead to an equation, a figure or a theorem of the book, got eq-nowhere"),
+        ("[that one](#eq-half)", "must have its number as text, which is filled in, got 'that one'"),
+        ("[Figure 2.1](#eq-half)", "must have its number as text, which is filled in, got 'Figure 2.1'"),
+        ('<a id="eq-half"></a>\n\nNo equation.', "a label must stand above $$ or in > before **Theorem (Name).**, got"),
+        ('> <a id="thm-half"></a>**Lemma.**', "a label must stand above $$ or in > before **Theorem (Name).**, got"),
+        (FIGURE + "\n\nMore.", "the cell below a picture must hold nothing but **Figure.** with its caption"),
+        ("See {eq}`eq-half`.", "must be plain Markdown, that every reader of notebooks shows, got {eq}`eq-half`"),
+        ("$$x=1$$ (eq-half)", "must be plain Markdown"),
+        (":::{prf:proof}\nYes.\n:::", "must be plain Markdown"),
+        ("```{note}\nYes.\n```", "must be plain Markdown"),
+        ("(eq-half)=\n$$x$$", "must be plain Markdown"),
+        ("\\begin{align}x\\end{align}", "must be plain Markdown"),
+        ("[](far.ipynb)", "must be plain Markdown"),
+        ("> It is $a\n> +b$.", "mathematics in a quotation must stand in one line, got '$a\\n> +b$'"),
+    ],
+)
+def test_what_not_every_reader_shows_is_refused_in_one_line(source: str, said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as error:
+        plain.filled(source, OWN, OTHERS)
+    assert "\n" not in str(error.value)
+
+
+def test_works_have_addresses_of_their_own() -> None:
+    """A citation is found again by its address."""
+    addresses = [address for _, _, address in claims.works().values()]
+    assert len(set(addresses)) == len(addresses)
+    assert all(re.match(r"https://|\.\./afp_utils/book/references\.bib#\w+$", address) for address in addresses)
+
+
+# ---- the chapters, as a reader without MyST shows them ----
+
+COMMON = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, allow_labels=False, double_inline=False)
+KNOWN_HTML = re.compile(r'<a id="[\w-]+">|</a>|<!--=[\w:/-]+-->|<!--/-->|</?details>|<summary>[\w ]+</summary>')
+SHOWN_MARKS = re.compile(r"\$|\{[\w:+.-]+\}`|:::|```|\[@|@\w+\d{4}|\]\(|\\begin|\\tag|\[\]|\(eq-")
+
+
+def tokens(source: str) -> Iterator[Token]:
+    for token in COMMON.parse(source):
+        yield from [token, *(token.children or [])]
+
+
+def prose(name: str) -> list[str]:
+    return [cell.source for cell in notebooks.read(CHAPTERS / f"{name}.ipynb").cells if cell.cell_type == "markdown"]
+
+
+ANCHORS = {name: {label for label, _ in plain.ANCHOR.findall("\n".join(prose(name)))} for name in notebooks.names()}
+
+
+@pytest.mark.parametrize("name", ANCHORS)
+def test_a_chapter_is_plain_markdown(name: str) -> None:
+    for source in prose(name):
+        for token in tokens(source):
+            place = f"{name}: {source[:60]!r}"
+            if token.type in ("text", "code_block"):
+                assert not SHOWN_MARKS.search(token.content), f"{place}: {token.content}"
+            elif token.type in ("html_inline", "html_block"):
+                assert KNOWN_HTML.sub("", token.content).strip() == "", f"{place}: {token.content}"
+            elif token.type == "math_block":
+                before = token.content.partition(r"\tag{")[0]
+                assert before.count(r"\begin{") == before.count(r"\end{"), f"{place}: {token.content}"
+            assert token.type not in ("fence", "math_block_label"), f"{place}: {token.content}"
+
+
+@pytest.mark.parametrize("name", ANCHORS)
+def test_links_of_a_chapter_lead_somewhere_without_the_site(name: str) -> None:
+    found = 0
+    for link in (
+        str(token.attrs["href"]) for source in prose(name) for token in tokens(source) if "href" in token.attrs
+    ):
+        file, _, anchor = link.partition("#")
+        if not re.match(r"https://", link):
+            target = CHAPTERS / (file or f"{name}.ipynb")
+            assert target.exists(), link
+            if target.suffix == ".ipynb":
+                assert not anchor or anchor in ANCHORS[target.stem], link
+            else:
+                assert anchor in Path(target).read_text(encoding="utf-8"), link
+        found += 1
+    assert found > 1 or name == notebooks.LEDGER
+
+
+@pytest.mark.parametrize("name", ANCHORS)
+def test_a_draft_has_no_numbers_and_makes_the_same_chapter(name: str) -> None:
+    notebook = notebooks.read(CHAPTERS / f"{name}.ipynb")
+    draft = run.as_text(notebook)
+    assert not re.search(r"\\tag|(\*\*|\[)(Theorem|Figure) \d|\[\([\d.]+\)\]", draft)
+    taken = jupytext.reads(draft, fmt="py:percent")
+    notebooks.fill(taken, name)
+    assert [cell.source.rstrip() for cell in taken.cells] == [cell.source.rstrip() for cell in notebook.cells]
