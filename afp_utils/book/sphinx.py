@@ -19,6 +19,7 @@ from afp_utils.book import ledger
 from afp_utils.book.claims import ClaimError
 
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
+CELL_LINK = re.compile(r'(href="[\w./-]*\.ipynb#)cell-id=[\w-]+" data-claim="')
 
 
 def settings(app: Sphinx, config: Config) -> None:
@@ -55,7 +56,7 @@ def address(app: Sphinx, docname: str, source: list[str]) -> None:
 def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
     """Point links from one notebook to another, as they work in JupyterLab, at the pages."""
     if "body" in context:
-        context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', context["body"])
+        context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', CELL_LINK.sub(r"\1", context["body"]))
 
 
 class Said:
