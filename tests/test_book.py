@@ -217,7 +217,8 @@ def test_every_check_is_written_once_and_registered() -> None:
 def test_the_ledger_shows_all_claims_with_their_verdicts() -> None:
     html = "".join(str(output.get("data", {}).get("text/html", "")) for output in outputs(notebooks.LEDGER))
     for claim in claims.registry().values():
-        assert f'href="{claim.chapter}.ipynb#claim-{claim.id}"' in html
+        (cell,) = (entry["cell"] for entry in ledger.stored(notebooks.path(claim.chapter)) if entry["id"] == claim.id)
+        assert f'href="{claim.chapter}.ipynb#cell-id={cell}" data-claim="claim-{claim.id}"' in html
     assert ">failed<" not in html
     book = ledger.read(BOOK)
     for part in (ledger.abstracts, ledger.results, ledger.chart, ledger.kinds, ledger.ledger):

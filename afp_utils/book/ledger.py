@@ -80,7 +80,7 @@ def text(notebook: Path) -> str:
 
 
 def stored(notebook: Path) -> list[dict[str, Any]]:
-    """The records that an executed notebook holds, in order, each with the functions (`calls`) that it comes from.
+    """The records that an executed notebook holds, in order, each with its cell and the functions that it comes from.
 
     Raises `ClaimError` with the file's name where it is no notebook.
     """
@@ -92,17 +92,19 @@ def stored(notebook: Path) -> list[dict[str, Any]]:
     for cell in book.get("cells", []):
         calls = cell.get("metadata", {}).get("afp", {}).get("calls", [])
         data = [output.get("data", {}) for output in cell.get("outputs", [])]
-        found += [entry[claims.CLAIM] | {"calls": calls} for entry in data if claims.CLAIM in entry]
+        place = {"calls": calls, "cell": cell.get("id", "")}
+        found += [entry[claims.CLAIM] | place for entry in data if claims.CLAIM in entry]
     return found
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Every claim in the order of the chapters, its record, if it was checked, and the functions that it comes from."""
+    """Every claim in the order of the chapters, its record and cell, if it was checked, and the functions behind it."""
 
     claims: Mapping[str, Claim]
     records: Mapping[str, Record | None]
     calls: Mapping[str, frozenset[str]]
+    cells: Mapping[str, str]
 
     def holds(self, name: str) -> str:
         record = self.records[name]
@@ -173,7 +175,8 @@ def read(folder: Path = Path()) -> Ledger:
     order = {path.stem: place for place, path in enumerate(records)}
     known = dict(sorted(claims.registry().items(), key=lambda item: order.get(item[1].chapter, len(order))))
     latest = {name: claims.recorded(found[name]) if name in found else None for name in known}
-    return Ledger(known, latest, {name: frozenset(found[name]["calls"] if name in found else ()) for name in known})
+    calls = {name: frozenset(found[name]["calls"] if name in found else ()) for name in known}
+    return Ledger(known, latest, calls, {name: entry["cell"] for name, entry in found.items()})
 
 
 def faults(folder: Path) -> list[str]:
@@ -198,7 +201,7 @@ def _faults(claim: Claim, entry: dict[str, Any], chapter: str, seen: Mapping[str
         yield f"claim {claim.id} is registered for {claim.chapter} but checked in {chapter}"
     if claim.id in seen:
         yield f"claim {claim.id} is checked twice: in {seen[claim.id]} and {chapter}"
-    record, held = claims.recorded(entry), {key: value for key, value in entry.items() if key != "calls"}
+    record, held = claims.recorded(entry), {key: value for key, value in entry.items() if key not in ("calls", "cell")}
     if record.holds == "failed":
         yield f"claim {claim.id} fails: stored {shown(record.value)}, expected {claim.expect}"
     elif held != record.json():
@@ -267,16 +270,17 @@ def _answers(book: Ledger, rows: list[dict[str, Any]], head: str) -> Shown:
 # ---- the map and the table ----
 
 
-def _address(claim: Claim) -> str:
-    return f"{claim.chapter}.ipynb#claim-{claim.id}"
+def _link(book: Ledger, claim: Claim) -> str:
+    """To the claim's cell, which JupyterLab finds before it has drawn the outputs; a page has the claim itself."""
+    cell = f'cell-id={book.cells[claim.id]}" data-claim="' if book.cells.get(claim.id) else ""
+    return f'href="{claim.chapter}.ipynb#{cell}claim-{claim.id}"'
 
 
 def _links(book: Ledger, names: Iterable[str]) -> str:
     """Short links to claims: their ids, with the sentence on hover."""
     members = [book.claims[name] for name in names]
     return ", ".join(
-        f'<a class="afp-id" href="{_address(claim)}" title="{escape(claim.statement)}">{claim.id}</a>'
-        for claim in members
+        f'<a class="afp-id" {_link(book, claim)} title="{escape(claim.statement)}">{claim.id}</a>' for claim in members
     )
 
 
@@ -302,7 +306,7 @@ def _dot(book: Ledger, claim: Claim) -> str:
     name = escape(f"{claim.id}: {words}. {claim.statement}{on}")
     return (
         f'<a class="afp-dot afp-{holds.replace(" ", "-")}" id="dot-{claim.id}" title="{name}" aria-label="{name}" '
-        f'href="{_address(claim)}" data-rests="{" ".join(rests)}"></a>'
+        f'{_link(book, claim)} data-rests="{" ".join(rests)}"></a>'
     )
 
 
@@ -344,7 +348,7 @@ def _sentence(book: Ledger, claim: Claim) -> str:
     on = ", ".join(code(name) for name in sorted(book.calls[claim.id])) or "the chapter's own code"
     proofs = _links(book, book.supports[claim.id])
     rests = f'<details class="afp-rests"><summary>rests on</summary>{on}{proofs and ", "}{proofs}</details>'
-    return f'<a href="{_address(claim)}">{typeset(claim.statement)}</a>{reason}{source}{rests}'
+    return f"<a {_link(book, claim)}>{typeset(claim.statement)}</a>{reason}{source}{rests}"
 
 
 def kinds(book: Ledger) -> Shown:

@@ -20,6 +20,7 @@ from afp_utils.book.claims import ClaimError
 from afp_utils.book.notebooks import LEDGER
 
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
+CELL_LINK = re.compile(r'(href="[\w./-]*\.ipynb#)cell-id=[\w-]+" data-claim="')
 
 
 def settings(app: Sphinx, config: Config) -> None:
@@ -72,7 +73,7 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     No button opens the ledger in Colab, which holds one notebook: it reads all chapters.
     """
     if "body" in context:
-        context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', context["body"])
+        context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', CELL_LINK.sub(r"\1", context["body"]))
     for group in context.get("header_buttons", []):
         if group.get("label") == "launch-buttons" and pagename == f"chapters/{LEDGER}":
             group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]

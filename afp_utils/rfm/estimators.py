@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from afp_utils.rfm.kernels import Kernel, Laplace
 from afp_utils.rfm.metrics import unit_max
 from afp_utils.rfm.recursion import fit
+from afp_utils.rfm.solve import SingularError
 
 
 class _RFM(BaseEstimator):
@@ -56,7 +57,11 @@ class _RFM(BaseEstimator):
             order = check_random_state(self.random_state).permutation(len(x))
             out, kept = order[:held], order[held:]
             mean = y[kept].mean(axis=0)
-            chosen = fit(x[kept], y[kept] - mean, updates=self.updates, validation=(x[out], y[out] - mean), **recipe)
+            test = x[out], y[out] - mean
+            try:
+                chosen = fit(x[kept], y[kept] - mean, updates=self.updates, validation=test, **recipe)
+            except SingularError as error:
+                raise SingularError(error.ridge, int(kept[error.row])) from None  # of the caller's rows
             self.n_iter_ = int(np.argmin(chosen.risk))
         self.intercept_ = y.mean(axis=0)
         self.machine_ = fit(x, y - self.intercept_, updates=self.n_iter_, **recipe).states[-1]

@@ -9,7 +9,7 @@ from numpy import ndarray as Array
 from tqdm import tqdm
 
 from afp_utils.core.models import Model, Trajectory
-from afp_utils.core.refuse import FINITE, SOME, NonNegative, Positive, at_least, checked, require
+from afp_utils.core.refuse import FINITE, SOME, NonNegative, Positive, at_least, checked, inside, require
 from afp_utils.rfm.kernels import Centres, Kernel, SomePoints, Values
 from afp_utils.rfm.metrics import feature_power, metric_factor, unit_max
 from afp_utils.rfm.predictor import Machine, outer_products
@@ -47,8 +47,8 @@ def fit(
     Computed in the precision of `x`, except that centres, and kernels whose matrices need double precision, get it. A
     progress bar shows in a terminal.
 
-    Raises `ValueError` for no validation points or values of theirs that are not finite, and for a kernel matrix that is
-    not numerically positive definite.
+    Raises `ValueError` for no validation points or values of theirs that are not finite, for data beyond 1e120 (in single
+    precision 1e15), and for a kernel matrix that is not numerically positive definite.
 
     >>> from afp_utils.rfm.kernels import Laplace
     >>> x = np.random.default_rng(0).normal(size=(200, 5))
@@ -56,11 +56,15 @@ def fit(
     >>> sorted(np.argsort(np.diag(run.states[-1].metric))[-2:].tolist())  # it has found the two coordinates
     [0, 1]
     """
+    given = {"x": x, "y": y} | ({} if centres is None else {"centres": centres})
     if validation is not None:
         require(FINITE, validation_x=validation[0], validation_y=validation[1])
         require(SOME, validation=validation[0])
+        given |= {"validation_x": validation[0], "validation_y": validation[1]}
     exact = centres is None
     work = np.float32 if exact and kernel.single_is_safe and x.dtype == np.float32 else np.float64
+    largest = np.float64(1e15 if work == np.float32 else 1e120)  # beyond, squares of distances and slopes overflow
+    require(inside(-largest, largest), **given)
     x, y = x.astype(work, copy=False), y.astype(work, copy=False)
     solved = _exact(x, y, kernel, ridge) if centres is None else _on_centres(x, y, centres, kernel, ridge)
     states = [solved(np.eye(x.shape[1]))]

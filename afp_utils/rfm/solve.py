@@ -15,6 +15,24 @@ SAFE = 1e-4
 """Smallest ridge at which points in single precision are solved in single precision."""
 
 
+class SingularError(ValueError):
+    """A kernel matrix that is not numerically positive definite, by its ridge and the first point that shows it.
+
+    Whoever solved for some of a caller's points raises it again with the caller's row.
+    """
+
+    def __init__(self, ridge: float, row: int | None = None, what: str = "point") -> None:
+        super().__init__(ridge, row, what)
+        self.ridge, self.row, self.what = ridge, row, what
+
+    def __str__(self) -> str:
+        at = "" if self.row is None else f" and a vanishing pivot at {self.what} {self.row}"
+        return (
+            f"the kernel matrix plus ridge must be numerically positive definite, which needs distinct {self.what}s or a "
+            f"larger ridge; got ridge {self.ridge}{at}"
+        )
+
+
 @checked
 def solve(
     kernel: Kernel, points: SomePoints, y: Values, ridge: NonNegative, room: Float[Array, "n n"] | None = None
@@ -25,8 +43,8 @@ def solve(
     Points in single precision are solved in double if the ridge is below `SAFE` or the factor fails in single. A step
     of refinement is not made: with a unit diagonal it gains nothing on the rounding of the matrix itself.
 
-    Raises `ValueError` for a matrix that is not numerically positive definite, as when rows are repeated and the ridge
-    is 0.
+    Raises `SingularError`, a `ValueError`, for a matrix that is not numerically positive definite, as when rows are
+    repeated and the ridge is 0.
 
     >>> from afp_utils.rfm.kernels import Laplace
     >>> solve(Laplace(1.0), [[0.0], [50.0]], [3.0, -1.0], ridge=1).round(3).tolist()  # too far apart to see each other
@@ -41,7 +59,7 @@ def solve(
     _fill(matrix, kernel, points, ridge)
     try:
         factor = _factored(matrix, ridge)
-    except ValueError:
+    except SingularError:
         if single:
             return _in_double(kernel, points, y, ridge)
         raise
@@ -58,7 +76,8 @@ def solve_nystrom(
     The least squares of f = sum_i alpha_i phi(|. - c_i|) plus ridge times its squared kernel norm; with all points as
     centres it is `solve`. Through the Cholesky factor of K, in double precision; C is made in blocks and never held.
 
-    Raises `ValueError` for matrices that are not numerically positive definite, as when centres are repeated.
+    Raises `SingularError`, a `ValueError`, for matrices that are not numerically positive definite, as when centres are
+    repeated.
 
     >>> from afp_utils.rfm.kernels import Laplace
     >>> solve_nystrom(Laplace(1.0), [[0.0], [0.0], [50.0]], [1.0, 2.0, 9.0], [[0.0]], ridge=1).round(3).tolist()
@@ -68,26 +87,27 @@ def solve_nystrom(
     points, centres = points.astype(np.float64) - origin, centres.astype(np.float64) - origin
     gram = kernel_matrix(kernel, centres, centres)
     np.fill_diagonal(gram, 1)
-    root = _factored(gram, 0.0).T
+    root = _factored(gram, 0.0, "centre").T
     square, right = _normal_equations(kernel, points, centres, y.reshape(len(y), -1).astype(np.float64))
     # in the coordinates root^T alpha the ridge is a multiple of the identity, which keeps what C^T C tells apart
     inner = solve_triangular(root, solve_triangular(root, square, lower=True).T, lower=True)
     inner[np.diag_indices(len(centres))] += ridge
-    solution = cho_solve((_factored(inner, ridge), False), solve_triangular(root, right, lower=True))
+    solution = cho_solve((_factored(inner, ridge, None), False), solve_triangular(root, right, lower=True))
     alpha = solve_triangular(root, solution, lower=True, trans=1)
     return alpha.astype(y.dtype).reshape(len(centres), *y.shape[1:])
 
 
-def _factored(matrix: Array, ridge: float) -> Array:
-    """Upper Cholesky factor, in place; the other triangle is not touched. Refused if a pivot is rounding."""
+def _factored(matrix: Array, ridge: float, what: str | None = "point") -> Array:
+    """Upper Cholesky factor, in place; the other triangle is not touched. Refused if a pivot is rounding.
+
+    `what` a row of the matrix stands for, or None where it is a mixture.
+    """
     (factorise,) = get_lapack_funcs(("potrf",), (matrix,))
     factor, info = factorise(matrix.T, lower=0, overwrite_a=1, clean=0)  # the transpose is in LAPACK's order
     pivots = np.diag(factor)[: info - 1 if info else None].astype(np.float64) ** 2
     if info or pivots.min() <= PIVOT * float(np.finfo(matrix.dtype).eps) * (1 + ridge):
-        raise ValueError(
-            "the kernel matrix plus ridge must be numerically positive definite, which needs distinct points or a larger "
-            f"ridge; got ridge {ridge} and a vanishing pivot at point {info - 1 if info else int(np.argmin(pivots))}"
-        )
+        row = info - 1 if info else int(np.argmin(pivots))
+        raise SingularError(ridge, row, what) if what else SingularError(ridge)
     return factor
 
 

@@ -1,5 +1,6 @@
 """The ledger: what the executed chapters hold, what it rests on, what the papers assert, and how it is shown."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from afp_utils.book import claims, ledger
 from afp_utils.book.claims import ClaimError, Expectation, Record
+from afp_utils.book.sphinx import links
 from tests.helpers import toy_claim as claim
 
 SAYS = Expectation(near=2.0, within=0.1)
@@ -28,6 +30,20 @@ def test_every_claim_is_shown_with_its_value_or_as_unchecked(toy):
     assert re.search(r"holds +toy-slope: 1.04 \(expected 1 ± 0.1\)", text)
     assert book.counts == {"yes": 1, "in part": 0, "no": 0, "failed": 0, "unchecked": 1}
     assert ledger.faults(folder) == ["claim toy-sign is registered for toy but never checked"]
+
+
+def test_a_link_leads_to_the_cell_in_jupyterlab_and_to_the_claim_on_a_page(toy):
+    _, store = toy
+    claims.check("toy-slope", 1.04, rival=2.0)
+    file = store() / "toy.ipynb"
+    notebook = json.loads(file.read_text(encoding="utf-8"))
+    notebook["cells"][1]["id"] = "toy-001"
+    file.write_text(json.dumps(notebook), encoding="utf-8")
+    shown = ledger.ledger(ledger.read(file.parent)).html
+    assert '<a href="toy.ipynb#cell-id=toy-001" data-claim="claim-toy-slope">' in shown
+    page = {"body": shown}
+    links(None, "ledger", "page.html", page, None)
+    assert '<a href="toy.html#claim-toy-slope">' in page["body"]
 
 
 def test_no_faults_when_all_is_well(toy):

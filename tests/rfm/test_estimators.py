@@ -1,5 +1,7 @@
 """scikit-learn's own checks, bundled data, the choice of the update, a planted leak, and what is refused."""
 
+import pickle
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -162,3 +164,40 @@ def test_of_equal_held_out_risks_the_fewest_updates_are_made():
     }
     one, other = (estimators.RFMRegressor(kernel, random_state=0).fit(x, y) for kernel in (None, kernels.Laplace(10.0)))
     np.testing.assert_array_equal(one.predict(x), other.predict(x))
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.2])
+def test_a_repeated_row_is_named_as_the_caller_counts(fraction):
+    """Which rows are held out is drawn; of the others the factor sees one of the two after the other."""
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    x[59] = x[7]
+    found = estimators.RFMRegressor(ridge=0.0, validation_fraction=fraction, random_state=1)
+    with pytest.raises(ValueError, match="numerically positive definite.* at point (7|59)$") as refused:
+        found.fit(x, x[:, 0])
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)  # on its way from another process
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"x": 1e200}, r"x must be in \[-1e\+120, 1e\+120\], got .*e\+\d+ at index \(0, 0\)"),
+        ({"y": 1e200}, r"y must be in \[-1e\+120, 1e\+120\], got"),
+        ({"x": 1e25, "dtype": np.float32}, "x must be in .*, got"),
+        ({"y": 1e30, "dtype": np.float32}, "y must be in .*, got"),
+    ],
+)
+def test_numbers_whose_squares_overflow_are_refused_as_the_callers(changes, said):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    y, kind = x[:, 0] * changes.get("y", 1.0), changes.get("dtype", np.float64)
+    with pytest.raises(ValueError, match=f"^{said}"):
+        estimators.RFMRegressor(random_state=0).fit((x * changes.get("x", 1.0)).astype(kind), y.astype(kind))
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_numbers_that_are_allowed_fit():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    for kind, largest in ((np.float64, 1e119), (np.float32, 1e14)):
+        found = estimators.RFMRegressor(random_state=0).fit(
+            (x * largest).astype(kind), (x[:, 0] * largest).astype(kind)
+        )
+        assert np.isfinite(found.predict((x * largest).astype(kind))).all()
