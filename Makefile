@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site address test coverage chapters measure long lint bench screenshots clean
+.PHONY: help book site address test coverage chapters measure next long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -51,12 +51,17 @@ site: $(READY) ## build the site from the chapters as they are stored
 address: ## say, or with URL=https://host/owner/name write, where the repository is public
 	@$(or $(PY),python3) -m afp_utils.book.address $(if $(BRANCH),--branch "$(BRANCH)") -- "$(URL)"
 
+# Jupyter Book 1 holds Sphinx at 7; when it goes, the book is built in this way.
+next: site ## build the site by the newest Sphinx, without Jupyter Book, and compare the pages
+	@echo "next: the same configuration, the newest versions; warnings are errors"
+	@$(PYTHON) -m tools.next _build/html _build/next
+
 measure: $(READY) ## run all chapters, or CHAPTER=name, one at a time and store their run time and memory
 	@$(PYTHON) -m afp_utils.book.run measure $(CHAPTER)
 
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book
-	@AFP_SEEDS=20 AFP_LONG=1 PYTHONPATH=$(CURDIR) .venv/bin/jupyter nbconvert --to notebook --execute --output-dir _build/long \
+	@AFP_SEEDS=20 AFP_LONG=1 PYTHONPATH="$(CURDIR)" $(PYTHON) -m nbconvert --to notebook --execute --output-dir _build/long \
 	  $(patsubst %,chapters/%.ipynb,sparsity-harm interaction-tensor recursive-feature-machines)
 
 lint: $(READY) ## style, spelling, imports and types: what is wrong, of all of them

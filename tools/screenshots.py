@@ -51,13 +51,14 @@ def browser() -> Iterator[Browser]:
 
 def pages(site: Path) -> list[str]:
     """The pages that readers see, as paths relative to the site; redirects are none."""
-    found = [path for path in site.rglob("*.html") if "_static" not in path.parts]
-    return sorted(
-        str(path.relative_to(site)) for path in found if 'http-equiv="Refresh"' not in path.read_text(encoding="utf-8")
-    )
+    found = (path for path in site.rglob("*.html") if "_static" not in path.parts)
+    shown = (path for path in found if 'http-equiv="Refresh"' not in path.read_text(encoding="utf-8"))
+    return sorted(str(path.relative_to(site)) for path in shown)
 
 
 def main(site: Path, folder: Path, chosen: list[str]) -> None:
+    if chromium() is None:
+        sys.exit("screenshots: found no Chromium on this machine: apt-get install chromium, or set CHROMIUM")
     folder.mkdir(parents=True, exist_ok=True)
     with served(site) as address, browser() as chrome:
         for width in WIDTHS:
