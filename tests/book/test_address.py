@@ -176,7 +176,12 @@ def test_the_command_refuses_in_one_line_and_changes_nothing(book: Book, argumen
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("OPENBLAS", "OPENBLAS2"), ("# Set-up", "# My words"), ("import re\\n", "import re\\n\\n"), ("{", "")],
+    [
+        ("OPENBLAS", "OPENBLAS2"),
+        (r"fault = \"\"", r"fault = \"git+mine\""),
+        ("import re\\n", "import re\\n\\n"),
+        ("{", ""),
+    ],
 )
 def test_a_notebook_in_which_somebody_has_written_is_named_and_nothing_changes(book: Book, old: str, new: str) -> None:
     text = book.notebook.read_text(encoding="utf-8")
