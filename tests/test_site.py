@@ -426,7 +426,11 @@ def test_the_small_book_builds_and_follows_a_fork(small: Path, tmp_path: Path) -
     [
         ({}, "See [](missing.md).", "missing.md"),
         ({}, "See [there](references.md#nowhere).", "nowhere"),
-        ({}, "See [Nobody (1999)](https://example.org).", "must lead to a work of references.bib, got [Nobody (1999)]"),
+        (
+            {},
+            "See [Nobody (1999)](https://example.org).",
+            "must lead to a work of references.bib, got '[Nobody (1999)]",
+        ),
         ({}, "See [(1.1)](#eq-nowhere).", "eq-nowhere"),
         ({}, "See [Figure 1.1](#fig-nowhere).", "fig-nowhere"),
         ({}, "See [Theorem 1.1](#thm-nowhere).", "thm-nowhere"),
