@@ -490,7 +490,11 @@ def test_a_setting_that_is_no_address_stops_the_build_in_words(small: Path, tmp_
     [
         ({}, "See [](missing.md).", "missing.md"),
         ({}, "See [there](references.md#nowhere).", "nowhere"),
-        ({}, "See [Nobody (1999)](https://example.org).", "must lead to a work of references.bib, got [Nobody (1999)]"),
+        (
+            {},
+            "See [Nobody (1999)](https://example.org).",
+            "must lead to a work of references.bib, got '[Nobody (1999)]",
+        ),
         ({}, "See [(1.1)](#eq-nowhere).", "eq-nowhere"),
         ({}, "See [Figure 1.1](#fig-nowhere).", "fig-nowhere"),
         ({}, "See [Theorem 1.1](#thm-nowhere).", "thm-nowhere"),

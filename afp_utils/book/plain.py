@@ -16,7 +16,8 @@ What is filled in is made anew whenever a chapter is stored. Errors are `ValueEr
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from afp_utils.book.claims import KEY, works
@@ -29,6 +30,7 @@ EQUATION = re.compile(
 HEAD = re.compile(r'(<a id="((?:fig|thm)-[\w-]+)"></a>\*\*(?:Figure|Theorem))(?: [\d.]*\d)?')
 LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?:[\w-]+\.ipynb)?#(?P<label>(?P<kind>eq|fig|thm)-[\w-]+)\)")
 TEXTS = {"eq": "({})", "fig": "Figure {}", "thm": "Theorem {}"}
+NUMBER = re.compile(r"(?:\([\d.]+\)|(?:Figure|Theorem)\s[\d.]+)?")
 FIGURE = re.compile(
     r'<a id="(fig-[\w-]+)"></a>\*\*Figure(?: [\d.]*\d)?\.\*\* (.+?)'
     r"\n\n<details><summary>The picture in words</summary>\n\n(.+?)\n\n</details>",
@@ -82,11 +84,9 @@ def filled(source: str, own: Mapping[str, str], others: Mapping[str, tuple[str, 
         file, number = ("", own[label]) if label in own else others.get(label, ("", ""))
         if not number:
             raise ValueError(f"a link must lead to an equation, a figure or a theorem of the book, got {label}")
-        if not re.fullmatch(
-            rf"({re.escape(text).replace(re.escape('{}'), '[0-9.]+')})?", " ".join(found["text"].split())
-        ):
+        if not NUMBER.fullmatch(found["text"]):
             raise ValueError(
-                f"a link to {label} must have its number as text, which is filled in, got {found['text']!r}"
+                f"a link to {label} must have as text its number, which is filled in, got {found['text']!r}"
             )
         return f"[{text.format(number)}]({file}#{label})"
 
@@ -124,21 +124,23 @@ def _key(found: re.Match[str]) -> str:
     named = next((key for key, work in works().items() if work[:2] == name), "")
     key = next((key for key, work in works().items() if work[2] == found["to"]), named)
     if not key:
-        raise ValueError(f"a link that ends in a year must lead to a work of references.bib, got {found[0]}")
+        raise ValueError(f"a link that ends in a year must lead to a work of references.bib, got {found[0]!r}")
     if named and works()[named][0] != works()[key][0]:
-        raise ValueError(f"a citation must lead to the work that it names, got {found[0]}, the address of {key}")
+        raise ValueError(f"a citation must lead to the work that it names, got {found[0]!r}, the address of {key}")
     return key
 
 
 def short(source: str) -> str:
-    """Prose as its author writes it, without what is filled in."""
+    """Prose as its author writes it, without what is filled in; what `filled` would refuse stays."""
     source = EQUATION.sub(lambda found: f"{found['head']}$${found['body']}{found['end']}$$", source)
     source = HEAD.sub(r"\1", source)
-    source = LINK.sub(lambda found: f"[](#{found['label']})", source)
-    return _cited(source, lambda keys: f"[{'; '.join(f'@{key}' for key in keys)}]", lambda key: f"@{key}")
+    source = LINK.sub(lambda link: f"[](#{link['label']})" if NUMBER.fullmatch(link["text"]) else link[0], source)
+    with suppress(ValueError):
+        return _cited(source, lambda keys: f"[{'; '.join(f'@{key}' for key in keys)}]", lambda key: f"@{key}")
+    return source
 
 
-def _cited(source: str, aside: Any, sentence: Any) -> str:
+def _cited(source: str, aside: Callable[[list[str]], str], sentence: Callable[[str], str]) -> str:
     """Prose with another form for the links to works: of the keys in parentheses, and of a key in a sentence."""
     source = ASIDES.sub(lambda group: aside([_key(found) for found in CITED.finditer(group[0])]), source)
     return CITED.sub(lambda found: found[0] if found["when"] else sentence(_key(found)), source)
@@ -161,6 +163,8 @@ def for_site(notebook: dict[str, Any]) -> None:
         figure = FIGURE.fullmatch(source.strip()) if cell["cell_type"] == "markdown" else None
         if figure:
             name, caption, words = figure.groups()
+            if not (cells and any("image/png" in output.get("data", {}) for output in cells[-1].get("outputs", []))):
+                raise ValueError(f"a caption must stand below the cell of a picture, got {name}")
             shown = cells[-1]["metadata"].setdefault("mystnb", {})
             shown["figure"] = {"name": name, "caption": enriched(caption)}
             shown.setdefault("image", {})["alt"] = " ".join(words.split())
