@@ -110,6 +110,7 @@ def test_outputs_are_those_of_the_present_code_package_and_claims(name: str) -> 
 
 @EACH
 def test_generated_cells_equal_their_source(name: str) -> None:
+    assert notebooks.edited(NOTEBOOKS[name]) == [], "these words are somebody's: save them under another name"
     filled = deepcopy(NOTEBOOKS[name])
     before = [cell.source for cell in filled.cells]
     notebooks.fill(filled, name)

@@ -174,15 +174,14 @@ def do_all(names: list[str], given: argparse.Namespace) -> None:
 
     Raises `ChapterError` with all that went wrong.
     """
-    if given.action != "take":  # the ledger reads them all, at the end
-        unreadable = list[str]()
-        for name in notebooks.names():
-            try:
-                read(path(name))
-            except ChapterError as error:
-                unreadable.append(str(error))
-        if unreadable:
-            raise ChapterError("\n".join(unreadable))
+    unreadable = list[str]()
+    for name in notebooks.names():  # the ledger reads them all, at the end
+        try:
+            read(path(name))
+        except ChapterError as error:
+            unreadable.append(str(error))
+    if unreadable:
+        raise ChapterError("\n".join(unreadable))
     ledger = given if LEDGER in names else argparse.Namespace(action="run", changed=True, force=False)
     chapters = [name for name in names if name != LEDGER]
     workers = 1 if given.action == "measure" else 2

@@ -644,11 +644,12 @@ def test_the_tests_leave_a_strange_notebook_alone_and_a_chapter_on_one_worker(bo
 def test_an_unreadable_notebook_is_refused_by_name_before_anything_runs(
     book: Book, text: str | None, reason: str
 ) -> None:
+    arguments = ["take", "small"] if text == "" else ["run", "--changed"]
     (book.root / "_toc.yml").write_text("root: chapters/small\nchapters:\n- file: chapters/bad\n", encoding="utf-8")
     change(book, "afp_utils/core/models.py", "x.T @ x", "x.T @ (x + 0)")
     file, before = book.notebook.with_name("bad.ipynb"), book.notebook.read_bytes()
     file.mkdir() if text is None else file.write_text(text, encoding="latin-1")
-    result = book.tool("run", "--changed")
+    result = book.tool(*arguments)
     assert result.returncode != 0
     assert result.stderr.startswith(f"chapters: bad.ipynb must be a notebook of format 4, got: {reason}")
     assert len(result.stderr.splitlines()) == 1
