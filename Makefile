@@ -15,7 +15,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site test coverage chapters measure long lint bench screenshots clean
+.PHONY: help book site test coverage chapters study measure long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -34,6 +34,9 @@ coverage: $(READY) ## say which share of the package the tests run, chapters lef
 chapters: $(READY) ## run the chapters whose stored outputs are out of date
 	@echo "chapters: looking for outputs that are out of date"
 	@$(PYTHON) -m afp_utils.book.run run --changed
+
+study: $(READY) ## copy the chapters into study/, to work in: what you changed there stays
+	@$(PYTHON) -m tools.study
 
 # Built beside the old site, which it replaces once complete, in a folder of its own: an interrupted or failed build
 # leaves nothing behind, and two at once do not meet.

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,8 @@ import json, os, pathlib, sys, time
 command = " ".join(sys.argv[1:])
 with open(os.environ["ASKED"], "a") as log:
     log.write(command + "\\n")
-time.sleep(float(os.environ.get("SLOW", "0")))
+while "GATE" in os.environ and os.path.exists(os.environ["GATE"]):
+    time.sleep(0.02)
 for part, said in json.loads(os.environ.get("SAYS", "{}")).items():
     if part in command:
         sys.exit(said)
@@ -42,6 +44,7 @@ with open(os.environ["ASKED"], "a") as log:
 """,
 }
 OFFLINE = '"ERROR: Could not find a version that satisfies the requirement torch==2.13.0 (from versions: none)"'
+WAITING = "set-up: another make is setting up .venv, waiting for it\n"
 READY = "set-up: torch\nset-up: all else\n"
 
 
@@ -149,10 +152,19 @@ def test_a_python_that_has_gone_is_replaced(place: Place) -> None:
 @pytest.mark.parametrize(
     ("says", "sentence"),
     [
-        (f'{{"torch==": {OFFLINE}}}', "torch: no network, pip reached no package index; connect (or set a proxy) and run"),
-        ('{"-e": "WARNING: Retrying after connection broken by X"}', "all else: no network, pip reached no package index"),
-        ('{"-e": "OSError: [Errno 28] No space left on device"}', "all else: the disk is full; free 2 GB and run make again"),
-        ('{"-e": "a\\nERROR: this and that"}', "all else: ERROR: this and that (more in .venv/set-up.log)"),
+        (
+            f'{{"torch==": {OFFLINE}}}',
+            "torch: no network, pip reached no package index; connect (or set a proxy) and run",
+        ),
+        (
+            '{"-e .": "WARNING: Retrying after connection broken by X"}',
+            "all else: no network, pip reached no package index",
+        ),
+        (
+            '{"-e .": "OSError: [Errno 28] No space left on device"}',
+            "all else: the disk is full; free 2 GB and run make again",
+        ),
+        ('{"-e .": "a\\nERROR: this and that"}', "all else: ERROR: this and that (more in .venv/set-up.log)"),
     ],
 )
 def test_a_failure_is_one_sentence(place: Place, says: str, sentence: str) -> None:
@@ -205,24 +217,35 @@ def test_paths_with_spaces_and_umlauts_under_any_locale(tmp_path: Path) -> None:
     assert error == ""
 
 
-def test_two_at_once_set_up_once_and_the_second_says_that_it_waits(place: Place) -> None:
-    first = place.start(SLOW="0.5")
-    time.sleep(0.4)
-    second = place.start(SLOW="0.5")
-    said = [one.communicate(timeout=60) for one in (first, second)]
-    assert said[0][0].endswith(READY)
-    assert said[1] == ("set-up: another make is setting up .venv, waiting for it\n", "")
+def pip_runs(place: Place, gate: Path) -> subprocess.Popen[str]:
+    """A set-up whose first pip waits at a gate."""
+    gate.touch()
+    first = place.start(GATE=str(gate))
+    while not place.log.exists():
+        assert first.poll() is None
+        time.sleep(0.02)
+    return first
+
+
+def test_two_at_once_set_up_once_and_the_second_says_that_it_waits(place: Place, tmp_path: Path) -> None:
+    first = pip_runs(place, tmp_path / "gate")
+    second = place.start()
+    assert second.stdout and second.stdout.readline() == WAITING
+    (tmp_path / "gate").unlink()
+    assert first.communicate(timeout=60)[0].endswith(READY)
+    assert second.communicate(timeout=60) == ("", "")
     assert len([line for line in place.asked() if line.startswith("install")]) == 3
 
 
-def test_the_lock_ends_with_those_who_hold_it(place: Place) -> None:
+def test_the_lock_ends_with_those_who_hold_it(place: Place, tmp_path: Path) -> None:
     """The pip that a killed set-up leaves behind still writes into .venv: the next one waits for it, and no longer."""
-    first = place.start(SLOW="2")
-    while not place.log.exists():
-        time.sleep(0.05)
-    subprocess.run(["pkill", "-KILL", "-P", str(first.pid)], check=True)
+    first = pip_runs(place, tmp_path / "gate")
+    next(one for one in psutil.Process(first.pid).children(True) if "tools/set_up.py" in one.cmdline()[1:]).kill()
     first.wait(timeout=60)
-    assert place.make()[0].startswith("set-up: another make is setting up .venv, waiting for it\n")
+    second = place.start()
+    assert second.stdout and second.stdout.readline() == WAITING
+    (tmp_path / "gate").unlink()
+    assert second.communicate(timeout=60)[0].endswith(READY)
     assert place.mark.exists()
 
 
