@@ -15,7 +15,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site test coverage chapters study measure long lint bench screenshots clean
+.PHONY: help book site test coverage chapters study measure checked long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -49,6 +49,9 @@ site: $(READY) ## build the site from the chapters as they are stored
 
 measure: $(READY) ## run all chapters, or CHAPTER=name, one at a time and store their run time and memory
 	@$(PYTHON) -m afp_utils.book.run measure $(CHAPTER)
+
+checked: $(READY) ## run the book in the environments WHERE="name ..." and write their rows into chapters/checked.md
+	@$(PYTHON) -m tools.checked $(WHERE) $(if $(TORCH),--torch $(TORCH))
 
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book
