@@ -146,9 +146,8 @@ class Try:
         with (self.folder / "log").open("a", encoding="utf-8") as log:
             log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
         if done.returncode and not may_fail:
-            last = (
-                [line for line in done.stderr.splitlines() if "ERROR" in line] or done.stderr.splitlines() or ["?"]
-            )[0]
+            said = done.stderr.splitlines()
+            last = ([line for line in said if "ERROR" in line] or said or ["no word why"])[-1]
             raise CheckError(f"{self.name}: {step}: {last} (more in {self.folder}/log)")
         return done.stdout
 
