@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -275,6 +276,7 @@ def main() -> None:
     parser.add_argument("name", nargs="+", choices=known, metavar="NAME", help=", ".join(known))
     parser.add_argument("--torch", help="a version of torch instead of the list's, or none")
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # begun in the background it is ignored, and tests use it
     troubles = []
     for name in tqdm(given.name, disable=None, leave=False):
         try:
