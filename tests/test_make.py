@@ -10,6 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tools import swap
+
 ROOT = Path(__file__).parents[1]
 PRETEND = {
     "venv/__main__.py": """
@@ -21,7 +23,8 @@ folder.mkdir()
 (folder / "jupyter-book").chmod(0o755)
 """,
     "venv/builder": """#!/bin/sh
-sleep 0.3; mkdir -p "$4/_build/html"; echo $$ >"$4/_build/html/index.html"
+mkdir -p "$4/_build/html" && (cd "$4/_build/html" && seq 3000 | xargs touch) && touch "$ASKED.$$"
+until set -- "$ASKED".* && test $# -ge 3; do sleep 0.01; done # all three have built
 """,
     "pip/__main__.py": """
 import json, os, pathlib, sys, time
@@ -212,7 +215,7 @@ def test_paths_with_spaces_and_umlauts_under_any_locale(tmp_path: Path) -> None:
     python = tmp_path / "ein Püthon" / "python"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
-    said, error = place.make(".venv/.ready", f"PY={python}", LC_ALL="C", PYTHONCOERCECLOCALE="0")
+    said, error = place.make(".venv/.ready", f"PY={python}", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0")
     assert said.endswith(READY)
     assert error == ""
 
@@ -251,9 +254,28 @@ def test_the_lock_ends_with_those_who_hold_it(place: Place, tmp_path: Path) -> N
 
 def test_two_sites_at_once_leave_one_whole(place: Place) -> None:
     place.make()
-    for _ in range(3):
-        both = [place.start("site") for _ in range(3)]
-        said = [one.communicate(timeout=60) for one in both]
-        assert [one.returncode for one in both] == [0, 0, 0], said
-        build = place.root / "_build"
-        assert [path.name for path in build.rglob("*")] == ["html", "index.html"]
+    for _ in range(4):
+        all_three = [place.start("site") for _ in range(3)]
+        said = [one.communicate(timeout=60) for one in all_three]
+        assert [one.returncode for one in all_three] == [0, 0, 0], said
+        assert [path.name for path in (place.root / "_build").iterdir()] == ["html"]
+        assert {path.name for path in (place.root / "_build" / "html").iterdir()} == set(map(str, range(1, 3001)))
+        for mark in place.root.parent.glob("asked.*"):
+            mark.unlink()
+
+
+def test_a_site_that_another_put_there_meanwhile_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new/html", "html"):
+        (tmp_path / name / name[:3]).mkdir(parents=True)
+    rename, waiting = Path.rename, ["another"]
+
+    def slow(source: Path, target: Path) -> None:
+        rename(source, target)
+        if waiting:
+            (tmp_path / "html" / waiting.pop()).mkdir(parents=True)
+
+    monkeypatch.setattr(Path, "rename", slow)
+    swap.swap(tmp_path / "new" / "html", tmp_path / "html")
+    assert [path.name for path in (tmp_path / "html").iterdir()] == ["new"]
