@@ -31,6 +31,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "chapters" / "checked.md"
 PLACE = ROOT / "_build" / "where"
 HEAD = ("where", "Python", "NumPy", "SciPy", "torch", "tests", "claims", "MB", "minutes", "on", "what failed")
+TORCH_INDEX = os.environ.get("TORCH_INDEX") or "https://download.pytorch.org/whl/cpu"
+IS_TORCH = re.compile(r"torch\b")
 TABLE = re.compile(r"(<!-- begin where -->\n).*?(<!-- end where -->)", re.DOTALL)
 NAMED = re.compile(r"<!-- ([\w.-]+) -->")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -63,18 +65,18 @@ class Environment:
         if version is None:
             return self
         one = [] if version == "none" else [f"torch=={version}"]
-        is_torch = re.compile(r"torch\b")
         return replace(
             self,
-            needs=[line for line in self.needs if not is_torch.match(line)] + one,
-            pins=[line for line in self.pins if not is_torch.match(line)],
+            needs=[line for line in self.needs if not IS_TORCH.match(line)] + one,
+            pins=[line for line in self.pins if not IS_TORCH.match(line)],
         )
 
 
 def environments() -> dict[str, Environment]:
     """All of them, in the order of the page."""
     conda = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
-    binder = next(entry["pip"] for entry in conda if isinstance(entry, dict))
+    (listed,) = (entry["pip"] for entry in conda if isinstance(entry, dict))
+    only = [line for line in listed if not line.startswith("--")]
     found = {
         "pinned": Environment("the versions of `constraints.txt`"),
         "pinned-2-threads": Environment("the same, two threads of linear algebra", variables=threads(2)),
@@ -84,7 +86,7 @@ def environments() -> dict[str, Environment]:
         ),
         "lowest-3.11": Environment("the lowest versions that `pyproject.toml` allows", "3.11", lowest(BOUNDS)),
         "newest-3.13": Environment("the newest versions that it allows", "3.13", BOUNDS),
-        "binder": Environment("Binder's `environment.yml`", "3.11", [*WITH_CHAPTERS, *binder], whole=False),
+        "binder": Environment("Binder's `environment.yml`", "3.11", [*WITH_CHAPTERS, *only], whole=False),
     }
     for file in sorted((ROOT / "tests" / "data").glob("colab-*.txt"), reverse=True):
         text = file.read_text(encoding="utf-8")
@@ -166,6 +168,10 @@ class Try:
         needs.write_text("\n".join(wanted), encoding="utf-8")
         self.run("venv", f"python{self.environment.python}", "-m", "venv", "--clear", str(self.folder / "venv"))
         pip = (self.python, "-m", "pip", "install", "-q")
+        # First torch, without CUDA where its index answers; without retries, which would count for every other package.
+        small = ["--extra-index-url", TORCH_INDEX, "--retries", "0", "--timeout", "20"]
+        for line in filter(IS_TORCH.match, wanted):
+            self.run("torch", *pip, line, *small, "-c", str(pins))
         self.run("pip", *pip, "-r", str(needs), "-c", str(pins))
         self.run("the package", *pip, "--no-deps", "-e", ".")
         self.run("fonts", self.python, "-c", "import matplotlib.font_manager")

@@ -62,20 +62,23 @@ def digest():
 
 
 def torch():
-    """Install torch in its small build without CUDA; where that cannot be had, say so before taking the other."""
+    """Install torch in its small build without CUDA; where that cannot be had, say so before taking the other.
+
+    Torch alone: what it needs comes with all else, from the main index and with all of pip's patience.
+    """
     say("torch")
     wanted = "torch" if NEWEST else re.findall(r"^torch==.*", PINS, re.MULTILINE)[0]
-    index = ["--extra-index-url", TORCH_INDEX, "--timeout", "20", "--retries"]
+    index = ["--no-deps", "--extra-index-url", TORCH_INDEX, "--timeout", "20", "--retries"]
     for retries in ("0", "3"):  # an index that is not there costs no wait; one that stumbled gets another try
         done = pip("torch", "--dry-run", "--report", "-", wanted, *index, retries, may_fail=retries == "0")
-        plan = {} if done.returncode else {one["metadata"]["name"]: one for one in json.loads(done.stdout)["install"]}
-        cuda = any(name.startswith("nvidia-") for name in plan)
+        plan = [] if done.returncode else [one["metadata"] for one in json.loads(done.stdout)["install"]]
+        cuda = sys.platform == "linux" and "nvidia-" in str([one.get("requires_dist") for one in plan])
         if not (done.returncode or cuda):
             break
     if cuda:
         say(f"{TORCH_INDEX} has no torch to give, taking the build with CUDA from the main index (6 GB)")
-    if "torch" in plan:  # the very build that was looked at, not what an index says a moment later
-        pip("torch", f"torch=={plan['torch']['metadata']['version']}", *index, "5")
+    for one in plan:  # the very build that was looked at, not what an index says a moment later
+        pip("torch", f"torch=={one['version']}", *index, retries)
 
 
 def make_anew():
