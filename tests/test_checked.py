@@ -30,18 +30,18 @@ def rows(page: str) -> dict[str, list[str]]:
 
 def well_formed(name: str, row: list[str]) -> None:
     """A row says what it must, and one in which something failed says what."""
-    where, python, numpy, scipy, torch, tests, held, megabytes, minutes, on, failed = row
+    where, used, tests, held, failed, cost, on = row
     assert where.endswith(f"<!-- {name} -->")
-    assert re.fullmatch(r"3\.\d+\.\d+\w*", python)
-    for version in (numpy, scipy, torch):
-        assert re.fullmatch(r"\d+\.\d+[\w.+]*", version) or (version, torch) == ("none", "none")
+    version = r"\d+\.\d+[\w.+]*"
+    assert re.fullmatch(rf"Python 3\.\d+\.\d+\w*, NumPy {version}, SciPy {version}, torch ({version}|none)", used)
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", on)
-    assert int(megabytes.replace(",", "")) > 0 <= int(minutes)
-    passed, total = (int(number.replace(",", "")) for number in re.findall(r"[\d,]*\d", tests)[:2])
-    assert (passed == total) == (failed == "nothing"), f"{name} must name what failed"
+    assert re.fullmatch(r"\d+ min, [1-9][\d,]* MB", cost)
+    passed, total = (int(number.replace(",", "")) for number in tests.split(" of "))
+    nothing = re.fullmatch(r"nothing(, \d+ skipped)?", failed) is not None
+    assert (passed == total) == nothing, f"{name} must name what failed"
     confirmed, all_claims = map(int, held.split(" of "))
     assert confirmed <= all_claims
-    assert (confirmed == all_claims) or failed != "nothing" or torch == "none"
+    assert confirmed == all_claims or not nothing or used.endswith("torch none")
 
 
 def test_the_rows_of_the_page_are_well_formed_and_hide_no_failure() -> None:
@@ -54,11 +54,13 @@ def test_outcomes_are_counted_and_failures_named(tmp_path) -> None:
     (tmp_path / "report.xml").write_text(REPORT)
     outcomes = checked.results(tmp_path / "report.xml")
     row = checked.cells("x <!-- x -->", ["3.11.7", "2.4.6", "1.17.1", "2.13.0+cpu"], outcomes, 1234.5, 6.6)
-    assert row[5:9] == ["1 of 3, 1 skipped", f"0 of {len(claims.registry())}", "1,234", "7"]
-    assert row[-1] == "tests.core.test_x: test_b[a/b]; chapters.one-language.ipynb: Cell 1"
+    assert row[1] == "Python 3.11.7, NumPy 2.4.6, SciPy 1.17.1, torch 2.13.0+cpu"
+    assert row[2:4] == ["1 of 3", f"0 of {len(claims.registry())}"]
+    assert row[4] == "tests.core.test_x: test_b[a/b]; chapters.one-language.ipynb: Cell 1, 1 skipped"
+    assert row[5] == "7 min, 1,234 MB"
     well_formed("x", row)
     with pytest.raises(AssertionError, match="must name what failed"):
-        well_formed("x", [*row[:-1], "nothing"])
+        well_formed("x", [*row[:4], "nothing, 1 skipped", *row[5:]])
 
 
 def test_a_claim_counts_if_its_cell_passed() -> None:
@@ -74,7 +76,7 @@ def test_a_claim_counts_if_its_cell_passed() -> None:
 
 def test_a_new_row_replaces_its_old_one_and_the_others_stay_in_order() -> None:
     page = "# T\n\n<!-- begin where -->\n<!-- end where -->\n\nafter\n"
-    row = ["3.11.7", "2.4.6", "1.17.1", "2.13.0", "5 of 5", "1 of 1", "1", "1", "2026-01-01", "nothing"]
+    row = ["Python 3.11.7", "5 of 5", "1 of 1", "nothing", "1 min, 1 MB", "2026-01-01"]
     for name, words in (("binder", "old"), ("pinned", "first"), ("binder", "new")):
         page = checked.renewed(page, {name: [f"{words} <!-- {name} -->", *row]})
     assert list(rows(page)) == ["pinned", "binder"]

@@ -30,7 +30,7 @@ from afp_utils.book.run import watched
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "chapters" / "checked.md"
 PLACE = ROOT / "_build" / "where"
-HEAD = ("where", "Python", "NumPy", "SciPy", "torch", "tests", "claims", "MB", "minutes", "on", "what failed")
+HEAD = ("where", "with", "tests", "claims", "what failed", "cost", "on")
 TORCH_INDEX = os.environ.get("TORCH_INDEX") or "https://download.pytorch.org/whl/cpu"
 IS_TORCH = re.compile(r"torch\b")
 TABLE = re.compile(r"(<!-- begin where -->\n).*?(<!-- end where -->)", re.DOTALL)
@@ -241,11 +241,13 @@ def cells(words: str, versions: list[str], outcomes: dict[str, str], megabytes: 
     came = list(outcomes.values())
     failed = [name.split("::")[-1] for name, one in outcomes.items() if one == "failed"]
     tests = f"{came.count('passed'):,} of {len(came) - came.count('skipped'):,}"
-    tests += f", {came.count('skipped')} skipped" if came.count("skipped") else ""
     named = "; ".join(failed[:5]).replace("|", "/") + (f" and {len(failed) - 5} more" if len(failed) > 5 else "")
     claimed = f"{confirmed(outcomes)} of {len(claims.registry())}"
     today = datetime.now(UTC).date().isoformat()
-    return [words, *versions, tests, claimed, f"{megabytes:,.0f}", f"{minutes:.0f}", today, named or "nothing"]
+    skipped = f", {came.count('skipped')} skipped" * ("skipped" in came)
+    used = ", ".join(f"{name} {version}" for name, version in zip(("Python", "NumPy", "SciPy", "torch"), versions))
+    cost = f"{minutes:.0f} min, {megabytes:,.0f} MB"
+    return [words, used, tests, claimed, (named or "nothing") + skipped, cost, today]
 
 
 def digest(*texts: str) -> str:
@@ -272,7 +274,7 @@ def renewed(page: str, rows: dict[str, list[str]]) -> str:
     lines |= {name: f"| {' | '.join(row)} |" for name, row in rows.items()}
     order = [*environments(), *lines]
     body = [lines[name] for name in dict.fromkeys(order) if name in lines]
-    head = [f"| {' | '.join(HEAD)} |", "| :-- " * 5 + "| --: " * 4 + "| :-- " * 2 + "|"]
+    head = [f"| {' | '.join(HEAD)} |", "| :-- " * len(HEAD) + "|"]
     return TABLE.sub(lambda match: match[1] + "\n".join(["", *head, *body, "", ""]) + match[2], page)
 
 
@@ -291,7 +293,7 @@ def main() -> None:
             troubles.append(str(error))
             continue
         PAGE.write_text(renewed(PAGE.read_text(encoding="utf-8"), {name: row}), encoding="utf-8")
-        tqdm.write(f"checked: {name}: tests {row[5]}, claims {row[6]}, failed: {row[-1]}")
+        tqdm.write(f"checked: {name}: tests {row[2]}, claims {row[3]}, failed: {row[4]}")
     if troubles:
         sys.exit("checked: " + "\nchecked: ".join(troubles))
 
