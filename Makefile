@@ -4,22 +4,18 @@
 PY ?= $(firstword $(foreach python,python3.11 python3 python3.12 python3.13 python3.14,$(shell \
 	$(python) -c 'import sys; print("$(python)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
 PYTHON := .venv/bin/python
-READY := .venv/.ready
-# torch in its small build without CUDA. If the index cannot be reached, pip goes on without it, at once.
-TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu --retries 0 --timeout 20
-ifdef NEWEST # the newest versions that pyproject.toml allows, instead of the pinned ones
-TORCH := torch
-else
-TORCH := $(shell grep '^torch==' constraints.txt)
-PINS := -c constraints.txt
-endif
+# NEWEST=1 takes the newest versions that pyproject.toml allows, instead of the pinned ones
+READY := .venv/.ready$(if $(NEWEST),-newest)
 export AFP_NEWEST := $(NEWEST)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# whatever the locale is, and wherever HOME cannot be written
+export PYTHONUTF8 := 1
+export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 # small matrices run fastest on one thread, and two chapters run at a time
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site address test coverage chapters measure next long lint bench screenshots clean
+.PHONY: help book site address test coverage chapters study measure checked next long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -39,13 +35,16 @@ chapters: $(READY) ## run the chapters whose stored outputs are out of date
 	@echo "chapters: looking for outputs that are out of date"
 	@$(PYTHON) -m afp_utils.book.run run --changed
 
+study: $(READY) ## copy the chapters into study/, to work in: what you changed there stays
+	@$(PYTHON) -m tools.study
+
 # Built beside the old site, which it replaces once complete, in a folder of its own: an interrupted or failed build
 # leaves nothing behind, and two at once do not meet.
 site: $(READY) ## build the site from the chapters as they are stored
 	@echo "site: building, warnings are errors"
 	@new=_build/new.$$$$ && trap 'rm -rf $$new' EXIT \
 	  && .venv/bin/jupyter-book build . --path-output $$new -W --keep-going -q >/dev/null \
-	  && rm -rf _build/html && mv $$new/_build/html _build/html
+	  && $(PYTHON) tools/swap.py $$new/_build/html _build/html
 	@echo "site: open file://$(CURDIR)/_build/html/index.html"
 
 address: ## say, or with URL=https://host/owner/name write, where the repository is public
@@ -58,6 +57,9 @@ next: site ## build the site by the newest Sphinx, without Jupyter Book, and com
 
 measure: $(READY) ## run all chapters, or CHAPTER=name, one at a time and store their run time and memory
 	@$(PYTHON) -m afp_utils.book.run measure $(CHAPTER)
+
+checked: $(READY) ## run the book in the environments WHERE="name ..." and write their rows into chapters/checked.md
+	@$(PYTHON) -m tools.checked $(WHERE) $(if $(TORCH),--torch $(TORCH))
 
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book
@@ -79,14 +81,10 @@ screenshots: site ## take every page, wide and narrow, light and dark, into _bui
 clean: ## remove the environment and all that was built
 	rm -rf .venv _build
 
-# The mark is written last, so an interrupted set-up starts again: without it the folder is made anew.
-$(READY): pyproject.toml constraints.txt
+# an environment whose Python has gone is made anew too
+$(PYTHON): ;
+$(READY): pyproject.toml constraints.txt $(PYTHON)
 	@test -n "$(PY)" || { echo "set-up: the book needs Python 3.11 or newer, and found $$(python3 --version 2>/dev/null \
 	  || echo 'no python3'). Install python3.11 with its venv module, or say where it is: make $(MAKECMDGOALS) PY=..." >&2; exit 1; }
-	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "set-up: PY must be Python 3.11 or newer, \
-	got $(PY), $$($(PY) --version 2>&1)" >&2; exit 1; }
-	@if test -e $@ && $(PYTHON) --version >/dev/null 2>&1; then rm $@; echo "set-up: the requirements changed, updating .venv"; \
-	else echo "set-up: $$($(PY) --version) into .venv (a minute or two, 2 GB)"; rm -rf .venv; $(PY) -m venv .venv; fi
-	@echo "set-up: torch" && $(PYTHON) -m pip install -q $(TORCH) $(TORCH_INDEX)
-	@echo "set-up: all else" && $(PYTHON) -m pip install -q -e '.[book,test]' $(PINS)
-	@touch $@
+	@command -v "$(PY)" >/dev/null || { echo "set-up: PY must be Python 3.11 or newer, got $(PY), which is not there" >&2; exit 1; }
+	@"$(PY)" tools/set_up.py $@

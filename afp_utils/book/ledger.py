@@ -47,13 +47,14 @@ QUOTED = re.compile(r"\{([\w-]+)\}")
 def notebooks(folder: Path) -> list[Path]:
     """The notebooks of a folder of chapters in the order of the table of contents beside it; without one, by name.
 
-    Others in the folder, such as copies that a reader made, are no part of the book.
+    Others in the folder are no part of the book; nor are a reader's copies in a folder of their own, beside the chapters.
     """
     contents = Path(folder).resolve().parent / "_toc.yml"
     if not contents.exists():
         return sorted(Path(folder).glob("*.ipynb"))
     listed = re.findall(r"(?:file|root): *chapters/([\w-]+)", contents.read_text(encoding="utf-8"))
-    return [path for path in (Path(folder) / f"{name}.ipynb" for name in listed) if path.exists()]
+    chapters = Path(folder) if Path(folder).resolve().name != "study" else contents.parent / "chapters"
+    return [path for path in (chapters / f"{name}.ipynb" for name in listed) if path.exists()]
 
 
 CONFLICT = re.compile("^(<{7}|={7}|>{7})", re.MULTILINE)

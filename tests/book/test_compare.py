@@ -35,6 +35,8 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, Claim]:
         for name, rule in RULES.items()
     }
     monkeypatch.setattr("afp_utils.book.claims.registry", lambda: made)
+    monkeypatch.setattr(compare, "SHARE", 0.05)  # as with the pinned versions, whatever these are
+    monkeypatch.setattr(compare, "UNITS", 1)
     made["rivalled"] = replace(made["near"], id="rivalled", rival="The other.")
     return made
 
