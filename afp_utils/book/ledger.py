@@ -43,13 +43,13 @@ def notebooks(folder: Path) -> list[Path]:
     return [path for path in (Path(folder) / f"{name}.ipynb" for name in listed) if path.exists()]
 
 
-def stored(notebook: Path) -> list[dict[str, Any]]:
+def stored(notebook: Path, kind: str = claims.CLAIM) -> list[dict[str, Any]]:
     """The records that an executed notebook holds, in order, each with the functions (`calls`) that it comes from."""
     found = []
     for cell in json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]:
         calls = cell.get("metadata", {}).get("afp", {}).get("calls", [])
         data = [output.get("data", {}) for output in cell.get("outputs", [])]
-        found += [entry[claims.CLAIM] | {"calls": calls} for entry in data if claims.CLAIM in entry]
+        found += [entry[kind] | {"calls": calls} for entry in data if kind in entry]
     return found
 
 
@@ -126,6 +126,9 @@ def faults(folder: Path) -> list[str]:
     """What is wrong with the claims stored in a folder of chapters: one line each, naming the claim. Empty if all is well."""
     registry, wrong, seen = claims.registry(), list[str](), dict[str, str]()
     for notebook in notebooks(folder):
+        for entry in stored(notebook, claims.NEEDS):
+            wrong.append(f"{notebook.name}: {entry['said']}")
+            seen[entry["id"]] = notebook.stem
         for entry in stored(notebook):
             if claim := registry.get(entry["id"]):
                 wrong += _faults(claim, entry, notebook.stem, seen)
