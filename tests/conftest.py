@@ -23,9 +23,12 @@ def seconds(notebook: Path) -> float:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Start the chapters first, the longest in front, so that no worker is left with a long one at the end."""
+    """Start the chapters first, the longest in front, so that no worker is left with a long one at the end.
+
+    Before them all, the file that runs four chapters.
+    """
     chapters = {item.path for item in items if item.path.suffix == ".ipynb"}
-    length = {path: seconds(path) for path in chapters}
+    length = {path: seconds(path) for path in chapters} | {ROOT / "tests" / "test_without_torch.py": 100.0}
     items.sort(key=lambda item: (-length.get(item.path, 0.0), str(item.path) if item.path in length else ""))
 
 

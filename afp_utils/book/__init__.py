@@ -2,7 +2,8 @@
 
 In a chapter:
 
-- `claims`: `check` compares a measured value with what the registry expects; `numbers` stores numbers for the prose.
+- `claims`: `check` compares a measured value with what the registry expects; `numbers` stores numbers for the prose;
+  `needs` says what is left out without a package such as torch.
 - `exercises`: `exercise` makes task, stub, checker and worked solution out of one function.
 - `ledger`: `read` collects the claims of all executed chapters; the ledger's tables are made from that.
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from IPython.display import display
 
 CLAIM = "application/vnd.afp.claim+json"
 NUMBER = "application/vnd.afp.number+json"
+NEEDS = "application/vnd.afp.needs+json"
 KNOWN = {
     "confirmed": "read in the source",
     "recalled": "recalled from the source, not re-read",
@@ -346,6 +348,21 @@ def check(id: str, value: Any, rival: Any = None) -> None:
     record = Record(registry()[id], plain(value), None if rival is None else plain(rival))
     display(record)
     _must(not record.trouble, record.trouble)
+
+
+def needs(package: str, id: str = "") -> bool:
+    """Whether `package` is installed. If not, say that the cell leaves something out: the claim `id`, if one is named.
+
+    A browser, for example, has no torch. A chapter that left something out is not stored, and no site is built from it.
+    Raises `ClaimError` if the claim is not registered.
+    """
+    _must(not id or id in registry(), f"claim must be one of the registry, got {id!r}")
+    if find_spec(package):
+        return True
+    what = f"claim {id} is not checked here" if id else "part of this cell is left out"
+    said = f"{what}: it needs {package}, which is not installed"
+    display({NEEDS: {"id": id, "said": said}, "text/plain": said}, raw=True)
+    return False
 
 
 def numbers(**values: str) -> None:

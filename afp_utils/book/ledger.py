@@ -80,7 +80,7 @@ def text(notebook: Path) -> str:
     return found
 
 
-def stored(notebook: Path) -> list[dict[str, Any]]:
+def stored(notebook: Path, kind: str = claims.CLAIM) -> list[dict[str, Any]]:
     """The records that an executed notebook holds, in order, each with its cell and the functions that it comes from.
 
     Raises `ClaimError` with the file's name where it is no notebook.
@@ -94,7 +94,7 @@ def stored(notebook: Path) -> list[dict[str, Any]]:
         calls = cell.get("metadata", {}).get("afp", {}).get("calls", [])
         data = [output.get("data", {}) for output in cell.get("outputs", [])]
         place = {"calls": calls, "cell": cell.get("id", "")}
-        found += [entry[claims.CLAIM] | place for entry in data if claims.CLAIM in entry]
+        found += [entry[kind] | place for entry in data if kind in entry]
     return found
 
 
@@ -187,6 +187,9 @@ def faults(folder: Path) -> list[str]:
     """
     registry, wrong, seen = claims.registry(), list[str](), dict[str, str]()
     for notebook, entries in executed(folder).items():
+        for entry in stored(notebook, claims.NEEDS):
+            wrong.append(f"{notebook.name}: {entry['said']}")
+            seen[entry["id"]] = notebook.stem
         for entry in entries:
             if claim := registry.get(entry["id"]):
                 wrong += _faults(claim, entry, notebook.stem, seen)

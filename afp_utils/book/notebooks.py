@@ -360,7 +360,12 @@ def place(name: str, cell: nbformat.NotebookNode) -> str:
 
 
 def show_records(notebook: nbformat.NotebookNode, name: str) -> None:
-    """Show the stored values as the registry has the claims now. Raises `ChapterError` where one does not hold."""
+    """Show the stored values as the registry has the claims now.
+
+    Raises `ChapterError` where one does not hold, or where something was left out.
+    """
+    for cell, data in outputs(notebook, claims.NEEDS):
+        raise ChapterError(f"{place(name, cell)}: {data[claims.NEEDS]['said']}")
     seen = set[str]()
     for cell, data in outputs(notebook, claims.CLAIM):
         entry, where = data[claims.CLAIM], place(name, cell)
@@ -393,6 +398,7 @@ def renewed(notebook: nbformat.NotebookNode, old: nbformat.NotebookNode, name: s
     refuse_magics(notebook, name)
     counts = [cell.execution_count for cell in code_cells(old)]
     ran = counts == list(range(1, len(counts) + 1))  # outputs may have been cleared, or some cells run by hand
+    ran = ran and not any(outputs(old, claims.NEEDS))
     if marks(old).get("inputs") != inputs(notebook, name) or not ran:
         return False
     for cell, before in zip(code_cells(notebook), code_cells(old), strict=True):

@@ -7,5 +7,6 @@
 - `starts`: weights, random streams and training sets, all drawn from generators that are handed in.
 - `layers` and `neurons`: what a trained network looks like, layer by layer (the neural feature ansatz) or neuron by neuron.
 
-Forward and backward pass, kernels and training are tested against torch's own layers, gradients and optimisers.
+Forward and backward pass, kernels and training are tested against torch's own layers, gradients and optimisers. It is the
+only part of the package that needs torch.
 """

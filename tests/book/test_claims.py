@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afp_utils.book import claims
-from afp_utils.book.claims import NUMBER, ClaimError, Expectation, Record
+from afp_utils.book.claims import NEEDS, NUMBER, ClaimError, Expectation, Record
 from tests.helpers import ENTRY
 from tests.helpers import toy_claim as claim
 
@@ -178,6 +178,23 @@ def test_values_are_plain_numbers_in_full_precision():
     assert claims.plain(np.bool_(True)) is True
     assert claims.plain(np.int64(3)) == 3
     assert claims.plain(np.nan) == "nan"
+
+
+def test_what_needs_a_package_that_is_missing_says_so(toy):
+    shown, _ = toy
+    assert claims.needs("numpy", "toy-slope")
+    assert shown == []
+    assert not claims.needs("no_such_package", "toy-slope")
+    assert not claims.needs("no_such_package")
+    texts = [
+        "claim toy-slope is not checked here: it needs no_such_package, which is not installed",
+        "part of this cell is left out: it needs no_such_package, which is not installed",
+    ]
+    assert shown == [
+        {NEEDS: {"id": id, "said": text}, "text/plain": text} for id, text in zip(("toy-slope", ""), texts)
+    ]
+    with pytest.raises(ClaimError, match="claim must be one of the registry, got 'toy-slop'"):
+        claims.needs("numpy", "toy-slop")
 
 
 def test_numbers_for_the_prose(toy):

@@ -102,6 +102,19 @@ def test_faults_find_a_claim_in_the_wrong_chapter(toy):
     ]
 
 
+def test_what_was_left_out_is_not_counted_and_is_a_fault(toy):
+    _, store = toy
+    claims.check("toy-sign", True)
+    folder = store()
+    text = "claim toy-slope is not checked here: it needs torch, which is not installed"
+    output = {"output_type": "display_data", "data": {claims.NEEDS: {"id": "toy-slope", "said": text}}}
+    chapter = json.loads((folder / "toy.ipynb").read_text())
+    chapter["cells"].append({"cell_type": "code", "outputs": [output]})
+    (folder / "toy.ipynb").write_text(json.dumps(chapter))
+    assert ledger.read(folder).counts == {"yes": 1, "in part": 0, "no": 0, "failed": 0, "unchecked": 1}
+    assert ledger.faults(folder) == [f"toy.ipynb: {text}"]
+
+
 # ---- what a claim rests on ----
 
 

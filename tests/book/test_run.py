@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from afp_utils.book import address, ledger, notebooks, run
-from afp_utils.book.claims import ClaimError
+from afp_utils.book.claims import NEEDS, ClaimError
 from afp_utils.book.notebooks import ChapterError, foundations
 from tests.helpers import ENTRY
 
@@ -282,12 +282,25 @@ def test_a_setting_written_by_hand_is_out_of_date_without_a_run(book: Book) -> N
     assert book.current()
 
 
+def test_what_a_run_elsewhere_left_out_is_out_of_date(book: Book) -> None:
+    """Such as one without torch, that a reader saved."""
+    stored = book.notebook.read_bytes()
+    notebook = book.read()
+    notebook.cells[3].outputs = [nbformat.v4.new_output("display_data", {NEEDS: {"id": "small", "said": "left out"}})]
+    book.write(notebook)
+    assert not book.current()
+    result = book.tool("run", "--changed")
+    assert result.returncode == 0, result.stderr
+    assert book.notebook.read_bytes() == stored
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         ("1 / 0", "ZeroDivisionError"),
         ('claims.check("small", 0.3)', "claim small fails\nmeasured 0.3\nexpected 0.25 ± 0.01\n"),
         ('claims.check("small", 0.25)', "claim small is checked twice"),
+        ('claims.needs("no_such_package")', "part of this cell is left out: it needs no_such_package"),
         ("import os; os._exit(1)", "Kernel died"),
         ("import sys; print(1, file=sys.stderr)", "stderr"),
     ],
