@@ -64,7 +64,8 @@ checked: $(READY) ## run the book in the environments WHERE="name ..." and write
 # More repetitions than the book shows, with the claims of the short version.
 long: $(READY) ## run the chapters' long versions into _build/long, beside the book
 	@AFP_SEEDS=20 AFP_LONG=1 PYTHONPATH="$(CURDIR)" $(PYTHON) -m nbconvert --to notebook --execute --output-dir _build/long \
-	  $(patsubst %,chapters/%.ipynb,sparsity-harm interaction-tensor recursive-feature-machines)
+	  $(patsubst %,chapters/%.ipynb,sparsity-harm interaction-tensor recursive-feature-machines \
+	    what-metrics-explain)
 
 lint: $(READY) ## style, spelling, imports and types: what is wrong, of all of them
 	@status=0; for tool in "ruff check -q ." "ruff format -q --check ." codespell lint-imports mypy; do \

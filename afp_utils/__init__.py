@@ -8,7 +8,7 @@
     linear        three-mechanisms: the linear network, solved exactly
     sphere        sparsity-harm: lazy kernels beside the sparse interpolant
     interaction   interaction-tensor: models, data and features; agreement and votes
-    rfm           recursive-feature-machines: kernels whose metric learns
+    rfm           recursive-feature-machines, neural-feature-ansatz, what-metrics-explain: kernels whose metric learns
     book          the engine: claims, ledger, exercises, the runner of chapters; it knows no chapter by name
 
 Everything goes one way: a mechanism makes a `Trajectory`, `observe` looks at it through a `Probe`, a measure reads the

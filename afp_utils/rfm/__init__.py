@@ -6,5 +6,5 @@ al. 2024).
   a machine is made of.
 - `metrics`: powers, factors, scale and structure of a metric. `targets`, `modular`: what there is to learn.
 
-Derived in the chapter Recursive feature machines.
+Derived in the chapter recursive-feature-machines; used in neural-feature-ansatz and what-metrics-explain.
 """

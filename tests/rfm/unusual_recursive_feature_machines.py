@@ -3,6 +3,14 @@
 import numpy as np
 
 
+def quadratic_agop(q, b):
+    # points on the axes have the second moments of the normal distribution
+    d = len(b)
+    points = np.sqrt(d) * np.concatenate([np.eye(d), -np.eye(d)])
+    slopes = points @ q + points @ q.T + b
+    return slopes.T @ slopes / len(points)
+
+
 def polynomial_agop(x, alpha, metric):
     # f is a quadratic form: its gradient is linear in x
     linear = 2 * metric @ (alpha @ x)
@@ -14,38 +22,3 @@ def polynomial_agop(x, alpha, metric):
 def bandwidth_in_other_units(bandwidth, factor, power):
     metric = (factor * factor) ** power
     return np.sqrt(metric) * bandwidth
-
-
-def first_layer_matrix(agop, imbalance):
-    # complete the square: (N + c/2)^2 = AGOP + c^2/4
-    square = agop + imbalance**2 / 4 * np.eye(len(agop))
-    left, levels, right = np.linalg.svd(square)
-    root = (left * np.sqrt(levels)) @ right
-    return root - imbalance / 2 * np.eye(len(agop))
-
-
-def correlation_of_strangers(m, d):
-    rng, seen = np.random.default_rng(0), []
-    for _ in range(300):
-        v, w = rng.normal(size=(2, m, d))
-        both = np.corrcoef((v.T @ v).ravel(), (w.T @ w).ravel())
-        seen.append(both[0, 1])
-    return np.mean(seen)
-
-
-def honest_accuracy(x, y, folds, ridges, learn, score):
-    # the other folds take turns inside
-    total = 0.0
-    for k, test in enumerate(folds):
-        others, trials = [f for i, f in enumerate(folds) if i != k], []
-        for ridge in ridges:
-            trials.append(0.0)
-            for held in others:
-                rest = np.concatenate([f for f in others if f is not held])
-                fit = x[rest], y[rest]
-                metric = learn(*fit, ridge)
-                trials[-1] += score(metric, ridge, *fit, x[held], y[held])
-        best, rest = ridges[np.argmax(trials)], np.concatenate(others)
-        metric = learn(x[rest], y[rest], best)
-        total += score(metric, best, x[rest], y[rest], x[test], y[test])
-    return total / len(folds)
