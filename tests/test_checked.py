@@ -51,7 +51,7 @@ def test_the_rows_of_the_page_are_well_formed_and_hide_no_failure() -> None:
 
 
 def test_outcomes_are_counted_and_failures_named(tmp_path) -> None:
-    (tmp_path / "report.xml").write_text(REPORT)
+    (tmp_path / "report.xml").write_text(REPORT, encoding="utf-8")
     outcomes = checked.results(tmp_path / "report.xml")
     row = checked.cells("x <!-- x -->", ["3.11.7", "2.4.6", "1.17.1", "2.13.0+cpu"], outcomes, 1234.5, 6.6)
     assert row[1] == "Python 3.11.7, NumPy 2.4.6, SciPy 1.17.1, torch 2.13.0+cpu"
@@ -103,7 +103,7 @@ def test_environments() -> None:
 
 def test_what_ran_on_the_same_book_is_not_run_again(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(checked, "PLACE", tmp_path)
-    (tmp_path / "test_small.py").write_text("def test_good(): pass\ndef test_bad(): assert 0")
+    (tmp_path / "test_small.py").write_text("def test_good(): pass\ndef test_bad(): assert 0", encoding="utf-8")
     one = Try("pinned", Environment("x"))
     one.install()
     first = one.part("tests", [str(tmp_path / "test_small.py")], "stamp")
@@ -129,4 +129,6 @@ def test_two_threads_are_there_before_the_set_up_cell(monkeypatch, tmp_path) -> 
         "threads", one.python, "-c", "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['IPYTHONDIR'])"
     )
     assert said.startswith("2 ")
-    assert "import numpy" in (tmp_path / "x" / "ipython" / "profile_default" / "startup" / "first.py").read_text()
+    assert "import numpy" in (tmp_path / "x" / "ipython" / "profile_default" / "startup" / "first.py").read_text(
+        encoding="utf-8"
+    )

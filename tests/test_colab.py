@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 IMAGES = sorted((ROOT / "tests" / "data").glob("colab-*.txt"))
 EACH = pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.stem)
 
@@ -43,7 +43,11 @@ def trouble(image: Path, needed: list[str]) -> tuple[list[str], set[str]]:
 
 def test_there_are_two_images() -> None:
     assert len(IMAGES) == 2
-    assert all("==" in line or line.startswith("#") for image in IMAGES for line in image.read_text().splitlines())
+    assert all(
+        "==" in line or line.startswith("#")
+        for image in IMAGES
+        for line in image.read_text(encoding="utf-8").splitlines()
+    )
 
 
 @EACH
@@ -53,7 +57,7 @@ def test_the_package_replaces_nothing_and_adds_little(image: Path) -> None:
 
 @EACH
 def test_its_python_is_one_of_ours(image: Path) -> None:
-    (python,) = re.findall(r"Python (3\.\d+)", image.read_text())
+    (python,) = re.findall(r"Python (3\.\d+)", image.read_text(encoding="utf-8"))
     assert f"{python}.0" in SpecifierSet(PROJECT["requires-python"])
     assert f"Programming Language :: Python :: {python}" in PROJECT["classifiers"]
 

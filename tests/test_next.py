@@ -17,7 +17,9 @@ def sites(tmp_path: Path) -> list[Path]:
     for name, nav, blank in (("old", "Jupyter Book", " "), ("new", "Sphinx", "")):
         (tmp_path / name / "chapters").mkdir(parents=True)
         for page in ("one", "two"):
-            (tmp_path / name / "chapters" / f"{page}.html").write_text(PAGE.format(nav=nav, blank=blank))
+            (tmp_path / name / "chapters" / f"{page}.html").write_text(
+                PAGE.format(nav=nav, blank=blank), encoding="utf-8"
+            )
     return [tmp_path / "old", tmp_path / "new"]
 
 
@@ -31,7 +33,7 @@ def test_navigation_and_blanks_around_formulas_are_no_difference(sites: list[Pat
 )
 def test_a_page_with_one_change_is_named(sites: list[Path], was: str, now: str) -> None:
     page = sites[1] / "chapters" / "two.html"
-    page.write_text(page.read_text().replace(was, now))
+    page.write_text(page.read_text(encoding="utf-8").replace(was, now), encoding="utf-8")
     (said,) = newest.differences(*sites)
     assert said.startswith("chapters/two.html: 1 differences, the first: ")
     assert was.split()[-1] in said
@@ -41,7 +43,7 @@ def test_a_page_with_one_change_is_named(sites: list[Path], was: str, now: str) 
 def test_a_page_without_an_article_is_compared_as_a_whole(sites: list[Path]) -> None:
     for site in sites:
         page = site / "chapters" / "two.html"
-        page.write_text(page.read_text().replace("bd-article", "renamed"))
+        page.write_text(page.read_text(encoding="utf-8").replace("bd-article", "renamed"), encoding="utf-8")
     assert len(newest.differences(*sites)) == 1
 
 
@@ -52,7 +54,7 @@ def test_a_missing_page_is_named(sites: list[Path]) -> None:
 
 def test_what_differs_ends_the_command_with_an_error(sites: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     page = sites[1] / "chapters" / "one.html"
-    page.write_text(page.read_text().replace("word", "world"))
+    page.write_text(page.read_text(encoding="utf-8").replace("word", "world"), encoding="utf-8")
     monkeypatch.setattr(newest, "build", lambda folder: sites[1])
     with pytest.raises(SystemExit, match=r"chapters/one.html(.|\n)*next: 1 pages differ"):
         newest.main(*sites)

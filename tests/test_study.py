@@ -36,26 +36,26 @@ def test_copies_are_made_once_brought_up_to_date_and_left_alone_once_changed(roo
         study.RECORD, "core.md", "index.md", "one.ipynb", "two.ipynb"
     ]  # fmt: skip
     assert study.study(root)[0].startswith("0 of 4 files copied")
-    (root / "chapters" / "one.ipynb").write_text("newer")
+    (root / "chapters" / "one.ipynb").write_text("newer", encoding="utf-8")
     assert study.study(root)[0].startswith("1 of 4 files copied")
-    assert copy.read_text() == "newer"
-    copy.write_text("my answer")
+    assert copy.read_text(encoding="utf-8") == "newer"
+    copy.write_text("my answer", encoding="utf-8")
     kept = "study/one.ipynb is yours and was left as it is"
     assert study.study(root)[0] == f"{kept}; rename it to get a new copy"
-    (root / "chapters" / "one.ipynb").write_text("newest")
+    (root / "chapters" / "one.ipynb").write_text("newest", encoding="utf-8")
     for _ in range(2):
         assert study.study(root)[0] == f"{kept}, and chapters/one.ipynb has changed since; rename it to get a new copy"
-    assert copy.read_text() == "my answer"
+    assert copy.read_text(encoding="utf-8") == "my answer"
     copy.rename(copy.with_name("mine.ipynb"))
     assert study.study(root)[0].startswith("1 of 4 files copied")
-    assert copy.with_name("mine.ipynb").read_text() == "my answer"
+    assert copy.with_name("mine.ipynb").read_text(encoding="utf-8") == "my answer"
 
 
 def test_a_file_that_was_there_before_is_its_owners(root: Path) -> None:
     (root / "study").mkdir()
-    (root / "study" / "two.ipynb").write_text("older than all records")
+    (root / "study" / "two.ipynb").write_text("older than all records", encoding="utf-8")
     assert study.study(root)[0].startswith("study/two.ipynb is yours and was left as it is, and")
-    assert (root / "study" / "two.ipynb").read_text() == "older than all records"
+    assert (root / "study" / "two.ipynb").read_text(encoding="utf-8") == "older than all records"
 
 
 def test_links_of_the_chapters_lead_to_copies() -> None:
@@ -73,8 +73,8 @@ def test_the_ledger_among_copies_reads_the_stored_chapters(tmp_path: Path) -> No
     (tmp_path / "_toc.yml").write_text((ROOT / "_toc.yml").read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "chapters").symlink_to(ROOT / "chapters")
     study.study(tmp_path)
-    (tmp_path / "study" / "one-language.ipynb").write_text("half a notebook")
+    (tmp_path / "study" / "one-language.ipynb").write_text("half a notebook", encoding="utf-8")
     assert ledger.faults(tmp_path / "study") == []
     command = [sys.executable, "-c", "from afp_utils.book import ledger; ledger.check()"]
-    done = subprocess.run(command, cwd=tmp_path / "study", capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=tmp_path / "study", capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")

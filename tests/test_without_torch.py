@@ -64,14 +64,16 @@ print("torch" in sys.modules)
 @pytest.fixture
 def bare(tmp_path: Path) -> dict[str, str]:
     """The environment of an interpreter without torch."""
-    (tmp_path / "sitecustomize.py").write_text(BARE)
+    (tmp_path / "sitecustomize.py").write_text(BARE, encoding="utf-8")
     return os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(notebooks.ROOT)])}
 
 
 def said(*names: str, environment: dict[str, str] | None = None) -> list[str]:
     """What an interpreter of its own says of importing modules: those that lack a module, and whether it loaded torch."""
     command = [sys.executable, "-c", IMPORT_ALL, *names]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(
+        command, env=environment, capture_output=True, encoding="utf-8", check=True
+    ).stdout.splitlines()
 
 
 def test_without_torch_all_modules_import_but_the_networks(bare: dict[str, str]) -> None:

@@ -44,7 +44,9 @@ def configure(folder: Path) -> list[str]:
 def run(*command: str, **variables: str) -> None:
     """Run Python with arguments; what it said is shown where it fails, which ends this program."""
     given = os.environ | variables
-    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, env=given, capture_output=True, encoding="utf-8", check=False
+    )
     if done.returncode:
         sys.exit(f"{done.stdout}{done.stderr}\nnext: python {' '.join(command[:2])} failed")
 

@@ -40,7 +40,9 @@ def refuse(step, said):
 def run(step, *command, may_fail=False, **variables):
     """Run a command, which holds the lock as well, and keep what it says in the log."""
     env = {**os.environ, **variables}
-    done = subprocess.run(command, cwd=ROOT, env=env, close_fds=False, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=env, close_fds=False, capture_output=True, encoding="utf-8", check=False
+    )
     with open(LOG, "a", encoding="utf-8") as log:
         log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n")
     if done.returncode and not may_fail:

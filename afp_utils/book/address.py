@@ -53,8 +53,8 @@ if importlib.util.find_spec("afp_utils") is None:
             return [str(self)]
 
     raise SetUpError(
-        f"The book's package is missing, since {fault}: mend that and run this "
-        "cell again, or work in the book's folder, set up by `make book`."
+        f"The book's package is missing, since {fault}: mend that and run "
+        "this cell again, or work in the book's folder, set up by `make book`."
     )"""
 """The notebooks' first code, as it is without an address."""
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
 
 from afp_utils.book import address, ledger, plain
@@ -65,6 +66,11 @@ def prose(app: Sphinx, docname: str, source: list[str]) -> None:
         notebook = json.loads(source[0])
         plain.for_site(notebook)
         source[0] = json.dumps(notebook)
+
+
+def tables(app: Sphinx, env: BuildEnvironment) -> None:
+    """Let the ledger load MathJax: its formulas stand in tables of HTML, which Sphinx does not read."""
+    env.domains["math"].data["has_equations"][f"chapters/{LEDGER}"] = True
 
 
 def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any) -> None:
@@ -165,6 +171,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
     app.connect("source-read", prose)
+    app.connect("env-updated", tables)
     app.connect("autodoc-process-docstring", as_rst)
     app.connect("autodoc-process-signature", signature)
     app.connect("html-page-context", links, priority=900)  # the theme has made its buttons

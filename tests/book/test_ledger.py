@@ -108,9 +108,9 @@ def test_what_was_left_out_is_not_counted_and_is_a_fault(toy):
     folder = store()
     text = "claim toy-slope is not checked here: it needs torch, which is not installed"
     output = {"output_type": "display_data", "data": {claims.NEEDS: {"id": "toy-slope", "said": text}}}
-    chapter = json.loads((folder / "toy.ipynb").read_text())
+    chapter = json.loads((folder / "toy.ipynb").read_text(encoding="utf-8"))
     chapter["cells"].append({"cell_type": "code", "outputs": [output]})
-    (folder / "toy.ipynb").write_text(json.dumps(chapter))
+    (folder / "toy.ipynb").write_text(json.dumps(chapter), encoding="utf-8")
     assert ledger.read(folder).counts == {"yes": 1, "in part": 0, "no": 0, "failed": 0, "unchecked": 1}
     assert ledger.faults(folder) == [f"toy.ipynb: {text}"]
 

@@ -181,7 +181,10 @@ def test_works_have_addresses_of_their_own() -> None:
 # ---- the chapters, as a reader without MyST shows them ----
 
 COMMON = MarkdownIt("commonmark").enable("table").use(dollarmath_plugin, allow_labels=False, double_inline=False)
-KNOWN_HTML = re.compile(r'<a id="[\w-]+">|</a>|<!--=[\w:/-]+-->|<!--/-->|</?details>|<summary>[\w ]+</summary>')
+KNOWN_HTML = re.compile(
+    r'<a id="[\w-]+">|</a>|<!--=[\w:/-]+-->|<!--/-->|</?details>|<summary>[\w ]+</summary>|'
+    r'<span class="afp-verdict [\w-]+">|</span>|<a href="#claim-[\w-]+">'
+)
 SHOWN_MARKS = re.compile(r"\$|\{[\w:+.-]+\}$|:::|```|\[@|@\w+\d{4}|\]\(|\\begin|\\tag|\[\]|\(eq-")
 
 

@@ -77,8 +77,8 @@ class Book:
         self.notebook = root / "chapters" / "small.ipynb"
         assert self.python("-m", "afp_utils.book.address", "none").returncode == 0
 
-    def python(self, *command: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PYTHONPATH": str(self.root)}
+    def python(self, *command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(self.root)} | variables
         return subprocess.run(
             [sys.executable, *command],
             cwd=self.root,
@@ -88,8 +88,8 @@ class Book:
             check=False,
         )
 
-    def tool(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "afp_utils.book.run", *arguments)
+    def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "afp_utils.book.run", *arguments, **variables)
 
     def current(self) -> bool:
         answer = self.python("-c", "from afp_utils.book import notebooks; print(notebooks.current('small'))")
