@@ -91,8 +91,10 @@ class Book:
     def tool(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return self.python("-m", "afp_utils.book.run", *arguments, **variables)
 
-    def current(self) -> bool:
-        answer = self.python("-c", "from afp_utils.book import notebooks; print(notebooks.current('small'))")
+    def current(self, **variables: str) -> bool:
+        answer = self.python(
+            "-c", "from afp_utils.book import notebooks; print(notebooks.current('small'))", **variables
+        )
         assert answer.returncode == 0, answer.stderr
         return answer.stdout == "True\n"
 
