@@ -10,6 +10,7 @@ what Sphinx numbers and checks:
     <a id="fig-x"></a>**Figure.** Caption.     <a id="fig-x"></a>**Figure 2.3.** Caption.     the caption of the picture above
     > <a id="thm-x"></a>**Theorem (Name).**    > <a id="thm-x"></a>**Theorem 2.3 (Name).**    a quotation with a target
     [](#eq-x), [](#fig-x), [](#thm-x)          [(2.3)](#eq-x), [Figure 2.3](#fig-x)           a reference
+    [words](glossary.md#term-two-tails)        the same                                       the term of the glossary
 
 What is filled in is made anew whenever a chapter is stored. Errors are `ValueError`s of one line.
 """
@@ -18,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import Any
 
 from afp_utils.book.claims import KEY, works
@@ -29,6 +31,7 @@ EQUATION = re.compile(
 )
 HEAD = re.compile(r'(<a id="((?:fig|thm)-[\w-]+)"></a>\*\*(?:Figure|Theorem))(?: [\d.]*\d)?')
 LINK = re.compile(r"\[(?P<text>[^\[\]]*)\]\((?:[\w-]+\.ipynb)?#(?P<label>(?P<kind>eq|fig|thm)-[\w-]+)\)")
+TERM = re.compile(r"\[(?P<text>[^\[\]]+)\]\(glossary\.md#term-(?P<term>[\w-]+)\)")
 TEXTS = {"eq": "({})", "fig": "Figure {}", "thm": "Theorem {}"}
 NUMBER = re.compile(r"(?:\([\d.]+\)|(?:Figure|Theorem)\s[\d.]+)?")
 FIGURE = re.compile(
@@ -146,16 +149,23 @@ def _cited(source: str, aside: Callable[[list[str]], str], sentence: Callable[[s
     return CITED.sub(lambda found: found[0] if found["when"] else sentence(_key(found)), source)
 
 
-def enriched(source: str) -> str:
-    """Stored prose as the site's MyST: labels, references and citations, which the build checks."""
+def terms(glossary: str) -> dict[str, str]:
+    """The terms of the glossary's page by the names that links have for them: hyphens for spaces."""
+    entries = re.findall(r"^```\{glossary\}\n(.*?)^```", glossary, re.MULTILINE | re.DOTALL)
+    return {term.replace(" ", "-"): term for term in re.findall(r"^\S.*$", "\n".join(entries), re.MULTILINE)}
+
+
+def enriched(source: str, terms: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Stored prose as the site's MyST: labels, references, terms and citations, which the build checks."""
     source = EQUATION.sub(lambda found: f"$${found['body']}{found['end']}$$ ({found['label']})", source)
     source = re.sub(r'^> <a id="(thm-[\w-]+)"></a>', r"(\1)=\n> ", source, flags=re.MULTILINE)
     roles = {"eq": "{{eq}}`{}`", "fig": "{{numref}}`{}`", "thm": "[{1}](#{0})"}
     source = LINK.sub(lambda found: roles[found["kind"]].format(found["label"], found["text"]), source)
+    source = TERM.sub(lambda found: f"{{term}}`{found['text']} <{terms.get(found['term'], found['term'])}>`", source)
     return _cited(source, lambda keys: f"{{cite:p}}`{','.join(keys)}`", lambda key: f"{{cite:t}}`{key}`")
 
 
-def for_site(notebook: dict[str, Any]) -> None:
+def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyType({})) -> None:
     """Make of a notebook what the site is built from, in place: its prose enriched, captions given to the pictures."""
     cells = list[dict[str, Any]]()
     for cell in notebook["cells"]:
@@ -166,8 +176,8 @@ def for_site(notebook: dict[str, Any]) -> None:
             if not (cells and any("image/png" in output.get("data", {}) for output in cells[-1].get("outputs", []))):
                 raise ValueError(f"a caption must stand below the cell of a picture, got {name}")
             shown = cells[-1]["metadata"].setdefault("mystnb", {})
-            shown["figure"] = {"name": name, "caption": enriched(caption)}
+            shown["figure"] = {"name": name, "caption": enriched(caption, terms)}
             shown.setdefault("image", {})["alt"] = " ".join(words.split())
             continue
-        cells.append(cell | {"source": enriched(source)} if cell["cell_type"] == "markdown" else cell)
+        cells.append(cell | {"source": enriched(source, terms)} if cell["cell_type"] == "markdown" else cell)
     notebook["cells"] = cells

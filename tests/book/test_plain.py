@@ -112,6 +112,15 @@ def test_the_site_gets_labels_and_references() -> None:
     assert plain.enriched(FILLED).replace("\n\n\n", "\n\n") == ENRICHED
 
 
+def test_the_site_gets_terms_of_the_glossary() -> None:
+    known = plain.terms("# G\n\n```{glossary}\nGram matrix\n  Of rows.\n\nsingle-index model\n  One.\n```\n\nAfter.\n")
+    assert known == {"Gram-matrix": "Gram matrix", "single-index-model": "single-index model"}
+    source = "A [Gram\nmatrix](glossary.md#term-Gram-matrix) and [one](glossary.md#term-lost) [page](glossary.md)."
+    assert plain.filled(source, {}, {}) == plain.short(source) == source
+    seen = "A {term}`Gram\nmatrix <Gram matrix>` and {term}`one <lost>` [page](glossary.md)."  # the build names the lost one
+    assert plain.enriched(source, known) == seen
+
+
 def test_the_site_gets_captions_and_alternative_texts() -> None:
     caption = plain.filled(FIGURE, OWN, OTHERS)
     assert caption.startswith('<a id="fig-half"></a>**Figure 2.1.** A half, see [(2.1)](#eq-half).')
