@@ -165,6 +165,15 @@ def enriched(source: str, terms: Mapping[str, str] = MappingProxyType({})) -> st
     return _cited(source, lambda keys: f"{{cite:p}}`{','.join(keys)}`", lambda key: f"{{cite:t}}`{key}`")
 
 
+def what(cell: Mapping[str, Any]) -> str:
+    """What the bar above a folded cell says is under it."""
+    marks, pictures = cell["metadata"].get("afp", {}), (out.get("data", {}) for out in cell.get("outputs", []))
+    for mark, said in {"setup": "the set-up", "exercise": "the solution's code", "calls": "the check"}.items():
+        if mark in marks:
+            return said
+    return "the figure's code" if any("image/png" in data for data in pictures) else "the code"
+
+
 def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyType({})) -> None:
     """Make of a notebook what the site is built from, in place: its prose enriched, captions given to the pictures."""
     cells = list[dict[str, Any]]()
@@ -179,5 +188,8 @@ def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyTy
             shown["figure"] = {"name": name, "caption": enriched(caption, terms)}
             shown.setdefault("image", {})["alt"] = " ".join(words.split())
             continue
+        if cell["cell_type"] == "code":
+            shown = cell["metadata"].setdefault("mystnb", {})
+            shown["code_prompt_show"], shown["code_prompt_hide"] = f"Show {what(cell)}", f"Hide {what(cell)}"
         cells.append(cell | {"source": enriched(source, terms)} if cell["cell_type"] == "markdown" else cell)
     notebook["cells"] = cells

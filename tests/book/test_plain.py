@@ -132,7 +132,26 @@ def test_the_site_gets_captions_and_alternative_texts() -> None:
     figure = {"name": "fig-half", "caption": "A half, see {eq}`eq-half`."}
     with pytest.raises(ValueError, match="a caption must stand below the cell of a picture, got fig-half"):
         plain.for_site({"cells": [{"cell_type": "markdown", "source": caption}]})
-    assert cell["metadata"]["mystnb"] == {"image": {"width": "520px", "alt": "One of two."}, "figure": figure}
+    shown = cell["metadata"]["mystnb"]
+    assert shown["image"] == {"width": "520px", "alt": "One of two."} and shown["figure"] == figure
+    assert shown["code_prompt_show"] == "Show the figure's code"
+
+
+@pytest.mark.parametrize(
+    ("marks", "bar"),
+    [
+        ({"setup": True}, "the set-up"),
+        ({"exercise": "half", "part": "4 of 4"}, "the solution's code"),
+        ({"calls": []}, "the check"),
+        ({}, "the code"),
+    ],
+)
+def test_the_bar_of_a_folded_cell_says_what_is_under_it(marks: dict[str, object], bar: str) -> None:
+    cell = {"cell_type": "code", "metadata": {"afp": marks}, "source": "1", "outputs": [{"data": {"text/plain": "1"}}]}
+    notebook: dict[str, Any] = {"cells": [cell]}
+    plain.for_site(notebook)
+    shown = notebook["cells"][0]["metadata"]["mystnb"]
+    assert shown == {"code_prompt_show": f"Show {bar}", "code_prompt_hide": f"Hide {bar}"}
 
 
 def test_labels_are_numbered_by_kind_and_stand_once() -> None:
