@@ -1,7 +1,6 @@
 """What the book does to a notebook without running it: read, fill in, quote, compare with what it depends on, store."""
 
 import ast
-import base64
 import hashlib
 import importlib
 import json
@@ -10,7 +9,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -467,12 +466,3 @@ def misquoted(notebook: nbformat.NotebookNode) -> list[str]:
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     wrong = [mark[1] for mark in QUOTED.finditer(prose) if texts.get(mark[1]) != mark[2]]
     return wrong + re.findall(r"^<!--=.*", prose, re.MULTILINE)
-
-
-def image(notebook: nbformat.NotebookNode, figure: str) -> bytes:
-    """The picture above the caption of a figure."""
-    (cell,) = (
-        cell for cell, below in pairwise(notebook.cells) if below.source.startswith(f'<a id="{figure}"></a>**Figure')
-    )
-    (picture,) = (output.data["image/png"] for output in cell.outputs if "image/png" in output.get("data", {}))
-    return base64.b64decode(picture)

@@ -41,8 +41,6 @@ from afp_utils.book.compare import without_others
 from afp_utils.book.notebooks import CHAPTERS, LEDGER, PAGES, QUOTED, ROOT, ChapterError, path, read
 
 DRAFTS = ROOT / "drafts"
-COVER = ("sequence-models", "fig-eigenvalues", ROOT / "_static" / "cover.png")
-"""The chapter and the figure that README and landing page show, and where they find it."""
 
 
 # ---- running ----
@@ -124,8 +122,6 @@ def run(notebook: nbformat.NotebookNode, name: str, measured: bool = False) -> s
 def store(notebook: nbformat.NotebookNode, name: str) -> None:
     notebooks.quote(notebook, name)
     notebooks.write(notebook, path(name))
-    if name == COVER[0]:
-        COVER[2].write_bytes(notebooks.image(notebook, COVER[1]))
 
 
 def do(name: str, given: argparse.Namespace) -> tuple[str, str]:
