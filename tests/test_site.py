@@ -3,6 +3,7 @@
 Then builds that must fail: a small copy of the book with one fault planted in it.
 """
 
+import gzip
 import json
 import os
 import re
@@ -178,6 +179,24 @@ def test_no_page_shows_an_address_in_memory(site: Path) -> None:
         assert not re.search(r"0x[0-9a-f]{6}", page.read_text(encoding="utf-8")), page
 
 
+@browser_only
+def test_a_chapter_is_light(chrome: Browser, site: Path, address: str) -> None:
+    """Bytes of all that a first visitor loads, as they lie on the disk and as a server sends them."""
+    for name in notebooks.names():
+        page, loaded = chrome.new_page(), set[str]()
+        page.on("response", lambda response, loaded=loaded: loaded.add(urlsplit(response.url).path.lstrip("/")))
+        page.goto(f"{address}chapters/{name}.html", wait_until="networkidle")
+        expect(page.locator("mjx-container").first).to_be_attached()
+        assert page.locator("mjx-container[tabindex]").count() == 0, name
+        assert page.locator("svg.svg-inline--fa").count() > 10 and page.locator("i[class*=fa-]").count() == 0, name
+        page.close()
+        bytes_of = {path: (site / path).read_bytes() for path in loaded if (site / path).is_file()}
+        packed = [len(gzip.compress(content, 6)) for content in bytes_of.values()]
+        assert "searchindex.js" not in bytes_of and len(bytes_of) > 20
+        assert sum(map(len, bytes_of.values())) < 2.5e6, name
+        assert sum(packed) < 0.8e6, name
+
+
 def test_site_is_small(site: Path) -> None:
     assert sum(path.stat().st_size for path in site.rglob("*") if path.is_file()) < 25_000_000
 
@@ -317,7 +336,7 @@ def test_verdicts_and_figures_are_legible(chrome: Browser, address: str, scheme:
     })""")
     assert ratios
     assert min(ratios) >= 4.5
-    page = Visit(context, address, "chapters/index.html").page
+    page = Visit(context, address, "chapters/recursive-feature-machines.html").page
     style = "one => [getComputedStyle(one).filter, getComputedStyle(one).backgroundColor]"
     assert page.locator("main figure img").first.evaluate(style) == ["none", "rgb(255, 255, 255)"]
 

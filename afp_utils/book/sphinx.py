@@ -3,10 +3,8 @@
 import inspect
 import json
 import re
-import shutil
 import sys
 import types
-from importlib.metadata import files
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -16,7 +14,7 @@ from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
 
-from afp_utils.book import address, ledger, plain
+from afp_utils.book import address, assets, ledger, plain
 from afp_utils.book.claims import ClaimError
 from afp_utils.book.notebooks import LEDGER
 
@@ -41,7 +39,7 @@ def settings(app: Sphinx, config: Config) -> None:
     if url and not hosts:
         theme["icon_links"] = [{"name": "Repository", "url": url, "icon": "fa-solid fa-code-branch"}]
     config.html_baseurl = config.ogp_site_url = address.site(url)
-    config.mathjax_path = "mathjax/tex-mml-chtml.js"
+    config.mathjax_path = "mathjax/startup.js"
     # Jupyter Book always loads thebe, which needs the network, and twice, which is an error on every page. A sitemap and
     # cards for social media need the site's address.
     unused = ("sphinx_thebe",) if config.html_baseurl else ("sphinx_thebe", "sphinx_sitemap", "sphinxext.opengraph")
@@ -154,17 +152,9 @@ def _prose(paragraph: str) -> str:
 
 
 def finish(app: Sphinx, exception: Exception | None) -> None:
-    """Put MathJax with its fonts into the site."""
-    if exception or app.builder.format != "html":
-        return
-    out = Path(app.outdir)
-    script = next(file for file in files("sphinx-mathjax-offline") or [] if file.name == "tex-mml-chtml.js")
-    source, target = Path(str(script.locate())).parent, out / "_static" / "mathjax"
-    fonts = Path("output/chtml/fonts/woff-v2")
-    shutil.copytree(source / fonts, target / fonts, dirs_exist_ok=True)
-    shutil.copy(source / script.name, target)
-    for unused in (out / "_static").rglob("*.map"):
-        unused.unlink()
+    """Give the site what its pages load, and no more."""
+    if not exception and app.builder.format == "html":
+        assets.finish(Path(app.outdir))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

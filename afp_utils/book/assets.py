@@ -1,0 +1,68 @@
+"""What the pages of a built site load: MathJax of its own, and no more icons, colours and fonts than they show."""
+
+import re
+import shutil
+from importlib.metadata import files
+from io import BytesIO
+from pathlib import Path
+
+from fontTools import subset
+from PIL import Image
+
+MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/chtml/fonts", "a11y/assistive-mml.js")
+"""Its parts that _config.yml loads: input, output and what screen readers read; no menu."""
+ICONS = "fontawesome.js"
+ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,(\[[^\]]*\]),"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
+IN_STYLE = re.compile(r"--pst-icon-[\w-]+:\s*[\"'](.)[\"']")
+PACKED_FONT = re.compile(r"url\([^()]*/fa-[\w-]+\.woff2\) format\(\"woff2\"\),")
+
+
+def finish(site: Path) -> None:
+    """Put MathJax into a built site, and make lighter what it loads."""
+    (parts,) = {
+        Path(str(file.locate())).parent for file in files("sphinx-mathjax-offline") or [] if file.name == "core.js"
+    }
+    for part in MATHJAX:
+        source, target = parts / part, site / "_static" / "mathjax" / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    for unused in (site / "_static").rglob("*.map"):
+        unused.unlink()
+    for picture in (site / "_images").glob("*.png"):
+        lighter(picture)
+    script = site / "_static" / "scripts" / ICONS
+    shown = [file for file in site.rglob("*") if file.suffix in {".html", ".js"} and file != script]
+    used = {name for file in shown for name in re.findall(r"\bfa-([\w-]+)", file.read_text(encoding="utf-8"))}
+    script.write_text(with_icons(script.read_text(encoding="utf-8"), used), encoding="utf-8")
+    lighter_fonts(site / "_static")
+
+
+def lighter(picture: Path) -> None:
+    """Store a picture with 256 colours, where that is less: a figure has few, and takes a third of the bytes."""
+    with Image.open(picture) as full:
+        few = full.convert("RGB").quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    packed = BytesIO()
+    few.save(packed, "PNG", optimize=True)
+    if packed.tell() < picture.stat().st_size:
+        picture.write_bytes(packed.getvalue())
+
+
+def with_icons(script: str, used: set[str]) -> str:
+    """The theme's script without the icons that no page has: twenty stay of two thousand."""
+    return ICON.sub(lambda icon: icon[0] if used & {icon[1], *re.findall(r"[\w-]+", icon[2])} else "", script)
+
+
+def lighter_fonts(static: Path) -> None:
+    """Keep of the theme's fonts of icons the signs that its style sheet puts before links and notes."""
+    sheet = static / "styles" / "pydata-sphinx-theme.css"
+    text = sheet.read_text(encoding="utf-8")
+    sheet.write_text(PACKED_FONT.sub("", text), encoding="utf-8")
+    for file in (static / "vendor" / "fontawesome" / "webfonts").iterdir():
+        if file.suffix == ".ttf":
+            font = subset.load_font(file, subset.Options())
+            kept = subset.Subsetter()
+            kept.populate(text="".join(IN_STYLE.findall(text)))
+            kept.subset(font)
+            font.save(file)
+        else:
+            file.unlink()
