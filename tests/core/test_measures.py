@@ -1,5 +1,7 @@
 """The five measures: hand-solved cases, invariances, negative controls, refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -374,9 +376,12 @@ def antisymmetric(alpha, m=60, seed=0):
 @pytest.mark.parametrize("m", [4, 60, 1000])
 def test_a_network_that_is_zero_by_antisymmetry_has_alignment_zero(alpha, m):
     net, at = antisymmetric(alpha, m)
-    assert np.abs(net.gradient(at.x)).max() > 0  # rounding, of some direction
     only = Trajectory(time=np.zeros(1), risk=np.ones(1), states=(net,))
-    np.testing.assert_array_equal(agop_alignment(observe([only], at)), [[0.0]])
+    seen = observe([only], at)
+    np.testing.assert_array_equal(agop_alignment(seen), [[0.0]])
+    # what rounding leaves is this machine's; here is some of a direction, as large as it may be
+    rounding = replace(seen, gradient=np.full_like(seen.gradient, 1e-16 * min(alpha, 1.0)))
+    np.testing.assert_array_equal(agop_alignment(rounding), [[0.0]])
 
 
 def test_alignment_of_an_antisymmetric_network_starts_from_zero_and_grows():
