@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from afp_utils.book import claims, ledger, notebooks, plain
+from afp_utils.book import claims, ledger, minutes, notebooks, plain
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "chapters"
@@ -310,3 +310,66 @@ def test_spelling() -> None:
 )
 def test_types() -> None:
     tool("mypy")
+
+
+# ---- ninety minutes ----
+
+TYPED = re.compile(r"[₀-₉⁰-⁹⁻√∑∫∇Σα-ωΑ-Ω²³¹·×±≤≥≈≠∝∞−]|\w\^|\w_\w")
+"""Signs of a formula that is typed and not set."""
+
+
+@CHAPTERS
+def test_a_chapter_has_its_parts_in_order(name: str) -> None:
+    titles = [section.title for section in minutes.sections(NOTEBOOKS[name])]
+    assert titles[-4:] == ["What we have", *list(minutes.PARTS.values())[1:]]
+
+
+@CHAPTERS
+def test_the_core_of_a_chapter_fits_a_lecture(name: str) -> None:
+    found = minutes.sections(NOTEBOOKS[name])
+    assert minutes.total(found, "core") <= minutes.CORE, [(one.title, round(one.minutes)) for one in found]
+
+
+@CHAPTERS
+def test_the_first_screen_says_what_and_how_long(name: str) -> None:
+    first = NOTEBOOKS[name].cells[0].source
+    for mark in (
+        "After this chapter you can say",
+        "=minutes:core-->",
+        "=minutes:exercises-->",
+        "=minutes:sceptic-->",
+        "=seconds-->",
+    ):
+        assert mark in first
+    assert len(re.findall(r"^- ", first, re.MULTILINE)) == 3
+
+
+@CHAPTERS
+def test_nothing_but_words_and_folded_code_before_the_first_figure_or_section(name: str) -> None:
+    for cell in NOTEBOOKS[name].cells:
+        if cell.cell_type == "markdown" and "\n## " in f"\n{cell.source}":
+            return
+        if cell.cell_type == "code":
+            assert {"hide-cell", "hide-input"} & set(cell.metadata.get("tags", [])), cell.source
+
+
+@CHAPTERS
+def test_every_section_of_the_core_ends_in_short(name: str) -> None:
+    text = "\n\n".join(cell.source for cell in NOTEBOOKS[name].cells if cell.cell_type == "markdown")
+    parts = re.split(r"^## +(.*)$", text, flags=re.MULTILINE)[1:]
+    for title, body in zip(parts[::2], parts[1::2]):
+        if title == "What we have":
+            return
+        assert "> **In short.**" in body.strip().split("\n\n")[-1], title
+
+
+@CHAPTERS
+def test_a_chapter_has_five_to_seven_main_results(name: str) -> None:
+    assert 5 <= sum(claim.headline for claim in claims.registry().values() if claim.chapter == name) <= 7
+
+
+def test_formulas_of_claims_are_set() -> None:
+    for claim in claims.registry().values():
+        for text in (claim.statement, claim.rival, claim.because, claim.reason):
+            typed = TYPED.findall("".join(claims.MATH.split(text)[::2]))
+            assert not typed, f"{claim.id}: {typed} in {text!r}"
