@@ -38,14 +38,17 @@ chapters: $(READY) ## run the chapters whose stored outputs are out of date
 study: $(READY) ## copy the chapters into study/, to work in: what you changed there stays
 	@$(PYTHON) -m tools.study
 
+site: _build/html/index.html ## build the site from the chapters as they are stored, unless nothing has changed
+	@$(PYTHON) -c 'from pathlib import Path; print("site: open", Path("_build/html/index.html").resolve().as_uri())'
+
 # Built beside the old site, which it replaces once complete, in a folder of its own: an interrupted or failed build
 # leaves nothing behind, and two at once do not meet.
-site: $(READY) ## build the site from the chapters as they are stored
+_build/html/index.html: $(READY) $(shell find _config.yml _toc.yml _static _templates chapters afp_utils -type f \
+	! -name '*.pyc' ! -name '.*' ! -path '*/.ipynb_checkpoints/*' 2>/dev/null)
 	@echo "site: building, warnings are errors"
 	@new=_build/new.$$$$ && trap 'rm -rf $$new' EXIT \
 	  && .venv/bin/jupyter-book build . --path-output $$new -W --keep-going -q >/dev/null \
 	  && $(PYTHON) tools/swap.py $$new/_build/html _build/html
-	@echo "site: open file://$(CURDIR)/_build/html/index.html"
 
 address: ## say, or with URL=https://host/owner/name write, where the repository is public
 	@$(or $(PY),python3) -m afp_utils.book.address $(if $(BRANCH),--branch "$(BRANCH)") -- "$(URL)"

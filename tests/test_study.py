@@ -78,3 +78,17 @@ def test_the_ledger_among_copies_reads_the_stored_chapters(tmp_path: Path) -> No
     command = [sys.executable, "-c", "from afp_utils.book import ledger; ledger.check()"]
     done = subprocess.run(command, cwd=tmp_path / "study", capture_output=True, encoding="utf-8", check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_copy_that_an_editor_saved_unchanged_is_no_readers(root: Path) -> None:
+    cell = {"cell_type": "code", "source": ["1.0"], "outputs": [{"data": {"x": 0.0}}], "metadata": {}, "id": "a"}
+    chapter, copy = root / "chapters" / "one.ipynb", root / "study" / "one.ipynb"
+    chapter.write_text(json.dumps({"cells": [cell], "metadata": {}}, indent=1), encoding="utf-8")
+    study.study(root)
+    saved = cell | {"source": "1.0", "outputs": [{"data": {"x": 0}}], "metadata": {"trusted": True}}
+    copy.write_text(json.dumps({"metadata": {"kernel": 1}, "cells": [saved]}), encoding="utf-8")
+    assert study.study(root)[0].startswith("0 of 4 files copied")
+    chapter.write_text(json.dumps({"cells": [cell, cell]}), encoding="utf-8")
+    assert study.study(root)[0].startswith("1 of 4 files copied")
+    copy.write_text(json.dumps({"cells": [cell, cell | {"source": "mine"}]}), encoding="utf-8")
+    assert study.study(root)[0].startswith("study/one.ipynb is yours")

@@ -12,7 +12,18 @@ RECORD = ".copied.json"
 
 
 def digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    """Of what is written and shown in a notebook, since editors rewrite the rest when they save; of all of a page."""
+    content = file.read_bytes()
+    if file.suffix == ".ipynb":
+        try:
+            cells = [
+                (cell["cell_type"], "".join(cell["source"]), cell.get("outputs"))
+                for cell in json.loads(content, parse_int=float)["cells"]  # JupyterLab writes 0 for 0.0
+            ]
+            content = json.dumps(cells, sort_keys=True).encode()
+        except (ValueError, KeyError, TypeError):
+            pass  # no notebook any more: the reader's
+    return hashlib.sha256(content).hexdigest()
 
 
 def study(root: Path = ROOT) -> list[str]:

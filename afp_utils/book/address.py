@@ -12,6 +12,7 @@ publishes runs this with a bare Python.
 import argparse
 import hashlib
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ SETTING = re.compile(r'^repository:\n  url: "?(.*?)"?\n  branch: "?(.*?)"?$', re
 URL = re.compile(r"https://[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?(/[\w.~+-]*[\w~+-]){2,}", re.ASCII | re.IGNORECASE)
 BRANCH = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
 CITED = re.compile(r"^(# )?repository-code:.*$", re.MULTILINE)
-QUOTED = "(<!--={}-->).*?(<!--/-->)"
+QUOTED = "(<!--={}-->)(.*?)(<!--/-->)"
 
 SETUP = """\
 # Set-up: one thread for linear algebra. Where the book's package is missing,
@@ -160,12 +161,17 @@ def write(url: str, branch: str) -> list[Path]:
         if page.exists():
             texts[page] = page.read_text(encoding="utf-8")
             for name, said in words(url).items():
-                texts[page] = re.sub(QUOTED.format(name), rf"\1{said}\2", texts[page], flags=re.DOTALL)
+                held = re.findall(QUOTED.format(name), texts[page], re.DOTALL)
+                if any("<!--=" in inside for _, inside, _ in held):
+                    raise ValueError(f"{page.name}: <!--={name}--> must be closed by <!--/--> before the next mark")
+                texts[page] = re.sub(QUOTED.format(name), rf"\1{said}\3", texts[page], flags=re.DOTALL)
     listed = re.findall(r"chapters/([\w-]+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
     for notebook in (ROOT / "chapters" / f"{name}.ipynb" for name in listed):
         if notebook.exists():
             texts[notebook] = in_notebook(notebook, cell(url, branch))
     changed = {file: text for file, text in texts.items() if text != file.read_text(encoding="utf-8")}
+    if locked := [file.name for file in changed if not os.access(file, os.W_OK)]:
+        raise ValueError(f"the files that name the address must be writable, got {', '.join(locked)}, which cannot be")
     for file, text in changed.items():
         file.write_text(text, encoding="utf-8")
     return list(changed)
@@ -182,8 +188,11 @@ def main() -> None:
     given = parser.parse_args()
     try:
         url, branch = stored()
+        if given.branch and not given.url:
+            raise ValueError(f"BRANCH needs a URL beside it, got {given.branch!r} alone")
         if given.url:
-            url, branch = checked("" if given.url == "none" else given.url), given.branch or branch
+            url = checked("" if given.url == "none" else given.url)
+            branch = given.branch or (branch if url else "main")
             if not BRANCH.fullmatch(branch):
                 raise ValueError(f"BRANCH must be the name of a branch, got {branch!r}")
             print(f"address: {len(write(url, branch))} files written")

@@ -274,13 +274,17 @@ def works() -> Mapping[str, tuple[str, str, str]]:
     The address is the work's own, or that of its entry in the bibliography, as chapters see it.
     """
     text = files("afp_utils.book").joinpath("references.bib").read_text(encoding="utf-8")
-    named, address = dict[str, tuple[str, str]](), dict[str, str]()
+    named, address, title = dict[str, tuple[str, str]](), dict[str, str](), dict[str, str]()
     for key, body in re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
         fields = dict(re.findall(r"^\s*(\w+) = \{(.*)\},?$", body, re.MULTILINE))
         people = [re.sub(r"[{}]", "", name.split(",")[0]) for name in fields["author"].split(" and ")]
         who = people[0] if len(people) == 1 else " & ".join(people) if len(people) == 2 else f"{people[0]} et al."
+        title[key] = re.sub(r"[{}]", "", fields["title"]).lower()
         named[key], address[key] = (who, fields["year"]), fields.get("url", f"../afp_utils/book/references.bib#{key}")
-    alike = {name: [key for key in named if named[key] == name] for name in named.values()}
+    # letters in the order of titles, as the page of references gives them
+    alike = {
+        name: sorted((key for key in named if named[key] == name), key=title.__getitem__) for name in named.values()
+    }
     letter = {key: "abcdef"[keys.index(key)] if len(keys) > 1 else "" for keys in alike.values() for key in keys}
     return {key: (who, year + letter[key], address[key]) for key, (who, year) in named.items()}
 

@@ -28,6 +28,10 @@ PAGES = (ROOT / "README.md", CHAPTERS / "index.md")
 """Pages without code whose quoted numbers are those of the ledger."""
 QUOTED = re.compile(r"<!--=([\w:/-]+)-->(.*?)<!--/-->", re.DOTALL)
 """A number quoted in the prose: `<!--=name-->0.333<!--/-->`, invisible marks around the text that the run stored."""
+OWN_WORDS = re.compile(r"\b(?!and\b|to\b|of\b)[^\W\d_]{2,}")
+"""What no stored number holds: a word other than those of a list or a range."""
+SENTENCES = {"address", "launch"}
+"""What pages quote of the repository's address, in sentences."""
 DISPLAY = {"book/claims.py", "book/ledger.py", "core/plots.py"}
 """Modules that show results and make none: what they show is made anew from the stored records."""
 
@@ -435,7 +439,16 @@ def quotable(notebook: nbformat.NotebookNode) -> dict[str, str]:
 
 
 def _quoting(source: str, texts: Mapping[str, str], place: str) -> str:
-    """Prose with the numbers in it that it quotes."""
+    """Prose with the numbers in it that it quotes. Raises `ChapterError` rather than lose words between two marks."""
+    opened = len(re.findall(r"<!--=[\w:/-]+-->", source))
+    if opened != source.count("<!--/-->") or any("<!--=" in mark[2] for mark in QUOTED.finditer(source)):
+        raise ChapterError(
+            f"{place} must close every quoted <!--=name--> by <!--/--> before the next, got one that is not"
+        )
+    if words := [mark[0] for mark in QUOTED.finditer(source) if OWN_WORDS.search(mark[2]) and mark[1] not in SENTENCES]:
+        raise ChapterError(
+            f"{place} must have between the marks of a quoted number no words of its own, got {words[0]!r}"
+        )
     if unknown := {mark[1] for mark in QUOTED.finditer(source)} - texts.keys():
         raise ChapterError(f"{place} must quote numbers that are stored, got {sorted(unknown)}")
     return QUOTED.sub(lambda mark: f"<!--={mark[1]}-->{texts[mark[1]]}<!--/-->", source)

@@ -140,7 +140,7 @@ def test_one_command_writes_it_everywhere_and_takes_it_away_again(book: Book) ->
     assert b"opens it in Binder" in after["README.md"]
     assert b"opens it in Binder" in after["index.md"]
     assert book.tool(FORK).stdout == f"address: 0 files written\naddress: {FORK}, branch published\n"
-    assert book.tool("none", "--branch", "main").stdout == "address: 5 files written\naddress: none yet\n"
+    assert book.tool("none").stdout == "address: 5 files written\naddress: none yet\n"
     assert book.files() == before
 
 
@@ -164,6 +164,7 @@ def test_the_set_up_cell_names_it_and_nothing_else_changes_in_a_notebook(book: B
         (["nonsense"], "URL must be the https address of a repository, https://host/owner/name, got 'nonsense'"),
         ([FORK, "--branch", "my branch"], "BRANCH must be the name of a branch, got 'my branch'"),
         ([FORK, "--branch", 'x"; y'], "BRANCH must be the name of a branch"),
+        (["--branch", "mine"], "BRANCH needs a URL beside it, got 'mine' alone"),
     ],
 )
 def test_the_command_refuses_in_one_line_and_changes_nothing(book: Book, arguments: list[str], said: str) -> None:
@@ -190,6 +191,24 @@ def test_a_notebook_in_which_somebody_has_written_is_named_and_nothing_changes(b
     before, result = book.files(), book.tool(FORK)
     assert result.returncode != 0
     assert result.stderr.startswith("address: small.ipynb")
+    assert book.files() == before
+
+
+def test_no_words_are_lost_where_a_mark_is_not_closed(book: Book) -> None:
+    page = book.root / "README.md"
+    text = page.read_text(encoding="utf-8")
+    at = text.index("<!--/-->", text.index("<!--=address-->"))
+    page.write_text(text[:at] + text[at + len("<!--/-->") :], encoding="utf-8")
+    before, result = book.files(), book.tool(FORK)
+    assert result.stderr == "address: README.md: <!--=address--> must be closed by <!--/--> before the next mark\n"
+    assert book.files() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_file_that_cannot_be_written_stops_all(book: Book) -> None:
+    (book.root / "README.md").chmod(0o444)
+    before, result = book.files(), book.tool(FORK)
+    assert result.stderr.startswith("address: the files that name the address must be writable, got README.md")
     assert book.files() == before
 
 

@@ -255,7 +255,7 @@ def test_a_source_is_shown_by_its_authors():
 def test_sources_are_named_by_authors_and_year():
     named = claims.sources()
     assert named["li2024improving"] == "Li & Lin (2024)"
-    assert (named["li2025supporting"], named["li2025diagonal"]) == ("Li & Lin (2025a)", "Li & Lin (2025b)")
+    assert (named["li2025supporting"], named["li2025diagonal"]) == ("Li & Lin (2025b)", "Li & Lin (2025a)")  # by title
     assert named["reiss2008asymptotic"] == "Reiß (2008)"
     assert named["petrini2022learning"] == "Petrini et al. (2022)"
     text = (Path(claims.__file__).parent / "references.bib").read_text(encoding="utf-8")

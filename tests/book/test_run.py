@@ -765,3 +765,20 @@ def test_two_can_store_at_once(book: Book) -> None:
     assert [one.wait() for one in both] == [0, 0]
     assert book.current()
     assert [path.name for path in (book.root / "chapters").iterdir()] == ["small.ipynb"]
+
+
+@pytest.mark.parametrize(
+    ("prose", "said"),
+    [
+        ("takes <!--=seconds-->9 s, with <!--=megabytes-->340<!--/--> MB", "must close every quoted"),
+        ("takes <!--=seconds-->9 s", "must close every quoted"),
+        ("takes <!--=seconds-->9<!--/--><!--/--> s", "must close every quoted"),
+        ("takes <!--=seconds-->9, on my old laptop twenty<!--/--> s", "no words of its own, got"),
+    ],
+)
+def test_no_words_are_lost_between_the_marks_of_a_quoted_number(prose: str, said: str) -> None:
+    texts = {"seconds": "9", "megabytes": "340"}
+    with pytest.raises(notebooks.ChapterError, match=said):
+        notebooks._quoting(prose, texts, "one")
+    kept = "from <!--=seconds-->2 to 3 and 5<!--/--> to <!--=megabytes-->−0.4 ± 1e-05<!--/-->"
+    assert notebooks._quoting(kept, texts, "one") == "from <!--=seconds-->9<!--/--> to <!--=megabytes-->340<!--/-->"
