@@ -52,6 +52,7 @@ FORMS = {
     "fig": "the cell below a picture must hold nothing but **Figure.** with its caption, and <details> with it in words",
     "eq": "a label must stand above $$ or in > before **Theorem (Name).**",
 }
+PROMISES = "After this chapter you can say"
 MATH = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
 MYST = re.compile(
     r"\{[\w:+.-]+\}`[^`]*`|^[ >]*(?:```+|:::+)[ ]*\{.*|^\([\w-]+\)=|\$\$[ ]*\([\w-]+\)|(?<![\w`@/.-])@\w+|\[\]\([^)]*\)|\\begin\{.*",
@@ -178,6 +179,22 @@ def _beside(keys: list[str]) -> str:
     return f"[{'; '.join(f'{{cite:author}}`{key}`, {{cite:year}}`{key}`{works()[key][1][4:]}' for key in keys)}]"
 
 
+def picture_first(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells with the picture of the first screen between a chapter's question and its promises.
+
+    A notebook has to run its set-up before it draws; a page has not.
+    """
+    text = "".join(cells[0]["source"]) if cells else ""
+    question, promises, rest = text.partition(f"\n\n{PROMISES}")
+    for place, cell in enumerate(cells if promises else ()):
+        if place and cell["cell_type"] == "markdown":
+            break  # the first section
+        if "figure" in cell["metadata"].get("mystnb", {}):
+            parts = [cells[0] | {"source": question}, cell, cells[0] | {"source": PROMISES + rest, "id": "promises"}]
+            return [*parts, *cells[1:place], *cells[place + 1 :]]
+    return cells
+
+
 def what(cell: Mapping[str, Any]) -> str:
     """What the bar above a folded cell says is under it."""
     marks, pictures = cell["metadata"].get("afp", {}), (out.get("data", {}) for out in cell.get("outputs", []))
@@ -205,4 +222,4 @@ def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyTy
             shown = cell["metadata"].setdefault("mystnb", {})
             shown["code_prompt_show"], shown["code_prompt_hide"] = f"Show {what(cell)}", f"Hide {what(cell)}"
         cells.append(cell | {"source": enriched(source, terms)} if cell["cell_type"] == "markdown" else cell)
-    notebook["cells"] = cells
+    notebook["cells"] = picture_first(cells)

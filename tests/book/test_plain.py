@@ -154,6 +154,19 @@ def test_the_bar_of_a_folded_cell_says_what_is_under_it(marks: dict[str, object]
     assert shown == {"code_prompt_show": f"Show {bar}", "code_prompt_hide": f"Hide {bar}"}
 
 
+def test_the_site_has_the_first_picture_below_the_question() -> None:
+    first = {"cell_type": "markdown", "metadata": {}, "source": f"# Why?\n\n**Why?**\n\n{plain.PROMISES}\n\n- that."}
+    setup: dict[str, Any] = {"cell_type": "code", "metadata": {"afp": {"setup": True}}, "source": "import this"}
+    picture = {"cell_type": "code", "metadata": {"mystnb": {"figure": {"name": "fig-a"}}}, "source": "plot()"}
+    section = {"cell_type": "markdown", "metadata": {}, "source": "## One"}
+    shown = plain.picture_first([first, setup, picture, section])
+    assert [cell["source"] for cell in shown] == [
+        "# Why?\n\n**Why?**", "plot()", f"{plain.PROMISES}\n\n- that.", "import this", "## One"
+    ]  # fmt: skip
+    for cells in ([first, setup, section, picture], [section, setup, picture], []):
+        assert plain.picture_first(cells) == cells
+
+
 def test_labels_are_numbered_by_kind_and_stand_once() -> None:
     assert plain.numbers([FIGURE, SHORT]) == {"eq-half": 1, "eq-third": 2, "fig-half": 1, "thm-half": 1}
     with pytest.raises(ValueError, match="a label must stand once in a chapter, got eq-half again"):
