@@ -34,8 +34,8 @@ import textwrap
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -200,31 +200,36 @@ def _only(k: int, results: list[Any], truths: list[Any]) -> list[Any]:
 # ---- calls ----
 
 
-@contextmanager
-def _watch(seconds: float) -> Iterator[None]:
-    """Stop what runs inside after `seconds` or on Ctrl-C, in the main thread of a POSIX system."""
+def _watch(seconds: float) -> Callable[[], None]:
+    """Stop what runs after `seconds` or on Ctrl-C, in the main thread of a POSIX system. Returns what ends the watch."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
-        yield
-        return
+        return lambda: None
 
     def stop(number: int, _: Any) -> None:
         raise _Interrupted if number == signal.SIGINT else _TimeUp
 
     old = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGALRM)}
     rest = signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again where it is swallowed
-    try:
-        yield
-    finally:
+
+    def end() -> None:
         signal.setitimer(signal.ITIMER_REAL, *rest)
         for number, handler in old.items():
             signal.signal(number, handler or signal.SIG_DFL)
+
+    return end
 
 
 def _call(function: Answer, arguments: tuple[Any, ...], named: dict[str, Any], seconds: float) -> Any:
     """The result of an answer; what it raises becomes a `Mistake` with the line of the answer."""
     try:
-        with _watch(seconds):
+        end = _watch(seconds)
+        try:
             return function(*arguments, **named)
+        finally:
+            try:
+                end()
+            except _TimeUp:  # just now, when the answer had ended: nobody would stop the clock
+                end()
     except (Mistake, _Interrupted):  # of a function that the checker handed out; of the user
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit as well

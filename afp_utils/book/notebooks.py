@@ -308,7 +308,15 @@ def essence(code: str) -> str:
         body = getattr(node, "body", None)
         if isinstance(body, list) and not isinstance(node, ast.If | ast.For | ast.While | ast.With | ast.Try):
             node.body = [part for part in body if not _is_text(part)]  # type: ignore[attr-defined]
-    return ast.dump(tree)
+    return _written(tree)
+
+
+def _written(node: object) -> str:
+    """A syntax tree as text, the same in every version of Python: what is empty is left out, as are fields that came later."""
+    if isinstance(node, ast.AST):
+        parts = ((name, getattr(node, name, None)) for name in node._fields)
+        return f"{type(node).__name__}({', '.join(f'{k}={_written(v)}' for k, v in parts if v not in (None, []))})"
+    return f"[{', '.join(map(_written, node))}]" if isinstance(node, list) else repr(node)
 
 
 def _is_text(node: ast.AST) -> bool:

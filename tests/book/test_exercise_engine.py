@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from afp_utils.book import exercises
 from afp_utils.book.exercises import exercise, expect
 
 
@@ -98,10 +99,16 @@ def test_verdicts():
 # ---- calls ----
 
 
+HELPERS = """def helper(x):
+    raise ValueError('a\\nb')
+def again(x):
+    return again(x)"""
+
+
 def written(body):
     scope = {"np": np}
     exec(  # noqa: S102 - as a notebook's cell
-        compile(f"def helper(x):\n    raise ValueError('a\\nb')\n\ndef answer(x, *rest):\n{body}", "<cell 1>", "exec"),
+        compile(f"{HELPERS}\n\ndef answer(x, *rest):\n{body}", "<cell 1>", "exec"),
         scope,
     )
     return scope["answer"]
@@ -110,13 +117,13 @@ def written(body):
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("    y = 0\n    return 1 / y", "your function raised ZeroDivisionError in line 6: division by zero"),
+        ("    y = 0\n    return 1 / y", "your function raised ZeroDivisionError in line 8: division by zero"),
         ("    return helper(x)", "your function raised ValueError in line 2: a"),
-        ("    return np.linalg.inv(np.ones(2))", "your function raised LinAlgError in line 5: 1-dimensional array"),
-        ("    raise SystemExit", "your function raised SystemExit in line 5"),
-        ("    import sys\n    sys.exit(3)", "your function raised SystemExit in line 6: 3"),
-        ("    raise KeyboardInterrupt", "your function raised KeyboardInterrupt in line 5"),
-        ("    return answer(x)", "your function raised RecursionError in line 5: maximum recursion depth exceeded"),
+        ("    return np.linalg.inv(np.ones(2))", "your function raised LinAlgError in line 7: 1-dimensional array"),
+        ("    raise SystemExit", "your function raised SystemExit in line 7"),
+        ("    import sys\n    sys.exit(3)", "your function raised SystemExit in line 8: 3"),
+        ("    raise KeyboardInterrupt", "your function raised KeyboardInterrupt in line 7"),
+        ("    return again(x)", "your function raised RecursionError in line 4: maximum recursion depth exceeded"),
     ],
 )
 def test_errors_name_the_line_of_the_answer(body, message):
@@ -129,6 +136,28 @@ def test_an_endless_answer_is_stopped(body):
     start = time.perf_counter()
     assert "it took more than 0.1 seconds" in half.check(written(body), seconds=0.1).message
     assert time.perf_counter() - start < 4
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_clock_that_rings_when_the_answer_has_ended_is_stopped(monkeypatch):
+    """The alarm may come between the last step of an answer and the end of the watch."""
+    watch, late = exercises._watch, []
+
+    def slow(seconds):
+        end = watch(seconds)
+
+        def ring():
+            if not late:
+                late.append(True)
+                raise exercises._TimeUp
+            end()
+
+        return ring
+
+    monkeypatch.setattr(exercises, "_watch", slow)
+    assert half.check(half.solution).passed
+    assert "ZeroDivisionError" in half.check(written("    return 1 / 0")).message
     assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
