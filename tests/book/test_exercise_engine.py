@@ -142,7 +142,7 @@ def test_an_endless_answer_is_stopped(body):
 
 def test_a_clock_that_rings_when_the_answer_has_ended_is_stopped(monkeypatch):
     """The alarm may come between the last step of an answer and the end of the watch."""
-    watch, late = exercises._watch, []
+    watch, late = exercises._watch, list[bool]()
 
     def slow(seconds):
         end = watch(seconds)
