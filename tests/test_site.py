@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
+from importlib.metadata import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -177,6 +178,38 @@ def test_site_has_search_and_with_an_address_a_sitemap(site: Path) -> None:
 def test_no_page_shows_an_address_in_memory(site: Path) -> None:
     for page in site.rglob("chapters/**/*.html"):
         assert not re.search(r"0x[0-9a-f]{6}", page.read_text(encoding="utf-8")), page
+
+
+AXE = next(Path(str(file.locate())) for file in files("axe-playwright-python") or [] if file.name == "axe.min.js")
+
+
+@browser_only
+@pytest.mark.parametrize("scheme", screenshots.SCHEMES)
+@pytest.mark.parametrize("width", [1280, 390])
+def test_pages_are_accessible(chrome: Browser, address: str, width: int, scheme: str) -> None:
+    """No fault that the checker axe calls serious or critical."""
+    context, found = chrome.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme), list[str]()
+    for name in (
+        "index",
+        "one-language",
+        "what-metrics-explain",
+        "ledger",
+        "references",
+        "glossary",
+        "checked",
+        "api/rfm",
+    ):
+        page = context.new_page()
+        page.goto(f"{address}chapters/{name}.html", wait_until="load")
+        page.evaluate(
+            "(window.MathJax?.startup?.promise ?? Promise.resolve()).then(() => new Promise(requestAnimationFrame))"
+        )
+        page.evaluate(AXE.read_text(encoding="utf-8"))
+        for fault in page.evaluate("axe.run({resultTypes: ['violations']})")["violations"]:
+            if fault["impact"] in ("serious", "critical"):
+                found += [f"{name}: {fault['id']}, {node['html'][:80]}" for node in fault["nodes"]]
+        page.close()
+    assert found == []
 
 
 @browser_only

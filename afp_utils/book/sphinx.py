@@ -19,6 +19,12 @@ from afp_utils.book.claims import ClaimError
 from afp_utils.book.notebooks import LEDGER
 
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
+ROLES = {
+    '<div role="list" class="citation-list">': '<div class="citation-list">',
+    '<dl>\n<dd><em class="sig-param">': '<dl role="none">\n<dd><em class="sig-param">',
+    '<dd><em class="sig-param">': '<dd role="none"><em class="sig-param">',
+}
+"""Lists that are none for those who hear a page: Sphinx's parameters of a signature, and the references."""
 CELL_LINK = re.compile(r'(href="[\w./-]*\.ipynb#)cell-id=[\w-]+" data-claim="')
 
 
@@ -78,7 +84,10 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     No button opens the ledger in Colab, which holds one notebook: it reads all chapters.
     """
     if "body" in context:
-        context["body"] = NOTEBOOK_LINK.sub(r'href="\1.html\2', CELL_LINK.sub(r"\1", context["body"]))
+        body = NOTEBOOK_LINK.sub(r'href="\1.html\2', CELL_LINK.sub(r"\1", context["body"]))
+        for wrong, right in ROLES.items():
+            body = body.replace(wrong, right)
+        context["body"] = body
     for group in context.get("header_buttons", []):
         if group.get("label") == "launch-buttons" and pagename == f"chapters/{LEDGER}":
             group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]
