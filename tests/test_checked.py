@@ -45,7 +45,9 @@ def well_formed(name: str, row: list[str]) -> None:
 
 
 def test_the_rows_of_the_page_are_well_formed_and_hide_no_failure() -> None:
-    for name, row in rows(checked.PAGE.read_text(encoding="utf-8")).items():
+    present = rows(checked.PAGE.read_text(encoding="utf-8"))
+    assert {"pinned", "pinned-other-rounding", "binder"} <= present.keys(), "the page must have what it speaks of"
+    for name, row in present.items():
         assert name in KNOWN, f"{name} must be an environment, among {list(KNOWN)}"
         well_formed(name, row)
 
