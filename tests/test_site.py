@@ -467,7 +467,8 @@ def small(tmp_path: Path) -> Path:
     book.mkdir()
     shutil.copytree(ROOT / "afp_utils", book / "afp_utils", ignore=shutil.ignore_patterns("*.toml", "__pycache__"))
     (book / "afp_utils" / "language" / "claims-small.toml").write_text(ENTRY, encoding="utf-8")
-    shutil.copytree(ROOT / "_static", book / "_static")
+    for folder in ("_static", "_templates"):
+        shutil.copytree(ROOT / folder, book / folder)
     shutil.copy(ROOT / "_config.yml", book)
     (book / "_toc.yml").write_text(
         "format: jb-book\nroot: chapters/small\nchapters:\n- file: chapters/references\n- file: chapters/ledger\n",

@@ -68,8 +68,8 @@ def prose(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give the forms of plain Markdown in notebooks the labels and references that Sphinx numbers and checks."""
     if str(app.env.doc2path(docname)).endswith(".ipynb"):
         notebook = json.loads(source[0])
-        glossary = (Path(app.srcdir) / "chapters" / "glossary.md").read_text(encoding="utf-8")
-        plain.for_site(notebook, plain.terms(glossary))
+        glossary = Path(app.srcdir) / "chapters" / "glossary.md"
+        plain.for_site(notebook, plain.terms(glossary.read_text(encoding="utf-8") if glossary.exists() else ""))
         source[0] = json.dumps(notebook)
 
 
