@@ -48,7 +48,11 @@ def lighter(picture: Path) -> None:
 
 
 def with_icons(script: str, used: set[str]) -> str:
-    """The theme's script without the icons that no page has: twenty stay of two thousand."""
+    """The theme's script without the icons that no page has: twenty stay of two thousand.
+
+    >>> with_icons('{bars:[448,512,["navicon"],"f0c9","M0"],x:[1,2,[],"f1","M"]}', {"navicon"})  # an older name of bars
+    '{bars:[448,512,["navicon"],"f0c9","M0"],}'
+    """
     return ICON.sub(lambda icon: icon[0] if used & {icon[1], *re.findall(r"[\w-]+", icon[2])} else "", script)
 
 
