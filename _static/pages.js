@@ -1,3 +1,9 @@
+// A page with living figures loads what draws them.
+const beside = document.currentScript.src;
+window.addEventListener("DOMContentLoaded", () => {
+  if (document.querySelector(".afp-living")) document.head.append(Object.assign(document.createElement("script"), { src: beside.replace("pages.js", "living.js") }));
+});
+
 // What is wider than its column scrolls, by hand and, as it can be reached by the tabulator, by keyboard.
 const reachable = () => {
   for (const formula of document.querySelectorAll(".bd-content span.math")) {

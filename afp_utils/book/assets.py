@@ -1,4 +1,4 @@
-"""What the pages of a built site load: MathJax of its own, and no more icons, colours and fonts than they show."""
+"""What the pages of a built site load: MathJax and Vega of its own, and no more icons, colours and fonts than they show."""
 
 import re
 import shutil
@@ -6,6 +6,7 @@ from importlib.metadata import files
 from io import BytesIO
 from pathlib import Path
 
+import vl_convert
 from fontTools import subset
 from PIL import Image
 
@@ -18,7 +19,7 @@ PACKED_FONT = re.compile(r"url\([^()]*/fa-[\w-]+\.woff2\) format\(\"woff2\"\),")
 
 
 def finish(site: Path) -> None:
-    """Put MathJax into a built site, and make lighter what it loads."""
+    """Put MathJax, and Vega for the living figures, into a built site, and make lighter what it loads."""
     (parts,) = {
         Path(str(file.locate())).parent for file in files("sphinx-mathjax-offline") or [] if file.name == "core.js"
     }
@@ -26,6 +27,9 @@ def finish(site: Path) -> None:
         source, target = parts / part, site / "_static" / "mathjax" / part
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    # in a function: as it comes it names its parts like Sphinx's own scripts
+    vega = vl_convert.javascript_bundle(vl_version="5.20")  # type: ignore[call-arg] # its stub asks for what has a default
+    (site / "_static" / "vega.js").write_text(f"(() => {{{vega}}})();", encoding="utf-8")
     for unused in (site / "_static").rglob("*.map"):
         unused.unlink()
     for picture in (site / "_images").glob("*.png"):

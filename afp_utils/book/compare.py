@@ -6,6 +6,7 @@ Where a fresh output differs from the stored one by no more than that, it is rep
 compares. Images are not compared, as always in nbval. What other programs say on stderr of the machine is no output.
 """
 
+import json
 import os
 import re
 from copy import deepcopy
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from afp_utils.book.claims import CLAIM, NUMBER, ClaimError, Expectation, listed, recorded
+from afp_utils.book.plain import VEGALITE
 
 UNPINNED = bool(os.environ.get("AFP_NEWEST"))
 """Whether this is a run on other versions of the libraries than those whose results are stored."""
@@ -92,6 +94,46 @@ def same_numbers(fresh: Bundle, stored: Bundle) -> bool:
     )
 
 
+def same_figure(fresh: Bundle, stored: Bundle) -> bool:
+    """Whether a living figure and what it says are the stored ones. Its picture is not compared, as any."""
+    kinds = [kind for kind in fresh if kind != "image/png"]
+    return fresh.keys() == stored.keys() and all(same_chart(fresh[kind], stored[kind]) for kind in kinds)
+
+
+def same_chart(fresh: Any, stored: Any) -> bool:
+    """Whether two living figures differ in nothing but the last digits of what they draw and say."""
+    if isinstance(fresh, str) and isinstance(stored, str) and fresh.startswith("["):
+        return _same_frames(json.loads(fresh), json.loads(stored))
+    if isinstance(fresh, str) and isinstance(stored, str):
+        return same_text(fresh, stored)
+    if isinstance(fresh, dict) and isinstance(stored, dict):
+        return fresh.keys() == stored.keys() and all(same_chart(fresh[key], stored[key]) for key in fresh)
+    if isinstance(fresh, list) and isinstance(stored, list):
+        return len(fresh) == len(stored) and all(map(same_chart, fresh, stored))
+    return bool(fresh == stored)
+
+
+def _same_frames(fresh: list[Bundle], stored: list[Bundle]) -> bool:
+    """Whether each column of a chart's data has the stored numbers, up to a thousandth of the largest."""
+    if [row.keys() for row in fresh] != [row.keys() for row in stored]:
+        return False
+    for name in fresh[0] if fresh else ():
+        new, old = ([row[name] for row in rows] for rows in (fresh, stored))
+        if new != old:
+            ours, theirs = (np.array(column, dtype=object) for column in (new, old))
+            if ours.shape != theirs.shape or any(map(_is_text, [*ours.flat, *theirs.flat])):
+                return False
+            ours, theirs = ours.astype(float), theirs.astype(float)  # None becomes nan
+            most = np.max(np.abs(theirs), initial=0, where=np.isfinite(theirs))
+            if not np.allclose(ours, theirs, rtol=2 * RELATIVE, atol=RELATIVE * most, equal_nan=True):
+                return False
+    return True
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 def without_others(outputs: list[Any]) -> list[Any]:
     """Outputs without what other programs tell of the machine on stderr."""
     kept = []
@@ -111,7 +153,7 @@ def settle(fresh: list[Bundle], stored: list[Bundle]) -> list[Bundle]:
     fresh, settled = without_others(fresh), []
     for new, old in zip(fresh, stored):
         ours, theirs = new.get("data", {}), old.get("data", {})
-        for kind, same in ((CLAIM, same_claim), (NUMBER, same_numbers)):
+        for kind, same in ((CLAIM, same_claim), (NUMBER, same_numbers), (VEGALITE, same_figure)):
             if kind in ours and kind in theirs and same(ours, theirs):
                 new = deepcopy(new)
                 new["data"] = deepcopy(theirs)

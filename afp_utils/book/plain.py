@@ -15,6 +15,7 @@ what Sphinx numbers and checks:
 What is filled in is made anew whenever a chapter is stored. Errors are `ValueError`s of one line.
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -52,6 +53,8 @@ FORMS = {
     "fig": "the cell below a picture must hold nothing but **Figure.** with its caption, and <details> with it in words",
     "eq": "a label must stand above $$ or in > before **Theorem (Name).**",
 }
+VEGALITE = "application/vnd.vegalite.v5+json"
+"""The form of a living figure that JupyterLab 4 draws, and the site."""
 PROMISES = "After this chapter you can say"
 MATH = re.compile(r"\$\$.*?\$\$|\$[^$]+\$", re.DOTALL)
 MYST = re.compile(
@@ -195,6 +198,18 @@ def picture_first(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return cells
 
 
+def living(cell: Mapping[str, Any], name: str) -> str:
+    """The chart of a living figure as the page holds it, for `living.js` to draw into the figure; empty without one."""
+    charts = [output["data"][VEGALITE] for output in cell.get("outputs", []) if VEGALITE in output.get("data", {})]
+    # no blank line, which would end the block of HTML, and no sign that could end the script
+    data = "".join(
+        json.dumps(chart, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c") for chart in charts
+    )
+    return (
+        data and f'<div class="afp-living" data-figure="{name}"><script type="application/json">{data}</script></div>'
+    )
+
+
 def what(cell: Mapping[str, Any]) -> str:
     """What the bar above a folded cell says is under it."""
     marks, pictures = cell["metadata"].get("afp", {}), (out.get("data", {}) for out in cell.get("outputs", []))
@@ -206,7 +221,7 @@ def what(cell: Mapping[str, Any]) -> str:
 
 def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyType({})) -> None:
     """Make of a notebook what the site is built from, in place: its prose enriched, captions given to the pictures."""
-    cells = list[dict[str, Any]]()
+    cells, charts = list[dict[str, Any]](), list[dict[str, Any]]()
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         figure = FIGURE.fullmatch(source.strip()) if cell["cell_type"] == "markdown" else None
@@ -217,9 +232,11 @@ def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyTy
             shown = cells[-1]["metadata"].setdefault("mystnb", {})
             shown["figure"] = {"name": name, "caption": enriched(caption, terms)}
             shown.setdefault("image", {})["alt"] = " ".join(words.split())
+            if chart := living(cells[-1], name):
+                charts.append({"cell_type": "markdown", "id": f"living-{name}", "metadata": {}, "source": chart})
             continue
         if cell["cell_type"] == "code":
             shown = cell["metadata"].setdefault("mystnb", {})
             shown["code_prompt_show"], shown["code_prompt_hide"] = f"Show {what(cell)}", f"Hide {what(cell)}"
         cells.append(cell | {"source": enriched(source, terms)} if cell["cell_type"] == "markdown" else cell)
-    notebook["cells"] = picture_first(cells)
+    notebook["cells"] = picture_first(cells) + charts
