@@ -1,7 +1,12 @@
-// A page with living figures loads what draws them.
-const beside = document.currentScript.src;
+// What draws living figures is loaded once the first of them comes near.
+const here = document.currentScript.src;
 window.addEventListener("DOMContentLoaded", () => {
-  if (document.querySelector(".afp-living")) document.head.append(Object.assign(document.createElement("script"), { src: beside.replace("pages.js", "living.js") }));
+  const watch = new IntersectionObserver((entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watch.disconnect();
+    document.head.append(Object.assign(document.createElement("script"), { src: here.replace("pages.js", "living.js") }));
+  }, { rootMargin: "300px" });
+  for (const place of document.querySelectorAll(".afp-living")) watch.observe(document.getElementById(place.dataset.figure));
 });
 
 // What is wider than its column scrolls, by hand and, as it can be reached by the tabulator, by keyboard.

@@ -14,15 +14,18 @@ from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from importlib.metadata import files
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from jupyter_book.config import get_final_config
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from afp_utils.book import address as repository
-from afp_utils.book import claims, notebooks
+from afp_utils.book import claims, notebooks, plain
 from tests.helpers import ENTRY
 from tools import screenshots
 
@@ -223,6 +226,7 @@ def test_a_chapter_is_light(chrome: Browser, site: Path, address: str) -> None:
         assert page.locator("mjx-container[tabindex]").count() == 0, name
         assert page.locator("svg.svg-inline--fa").count() > 10 and page.locator("i[class*=fa-]").count() == 0, name
         page.close()
+        loaded.discard("_static/living.js")  # comes only where a living figure comes into view
         bytes_of = {path: (site / path).read_bytes() for path in loaded if (site / path).is_file()}
         packed = [len(gzip.compress(content, 6)) for content in bytes_of.values()]
         assert "searchindex.js" not in bytes_of and len(bytes_of) > 20
@@ -372,6 +376,151 @@ def test_verdicts_and_figures_are_legible(chrome: Browser, address: str, scheme:
     page = Visit(context, address, "chapters/recursive-feature-machines.html").page
     style = "one => [getComputedStyle(one).filter, getComputedStyle(one).backgroundColor]"
     assert page.locator("main figure img").first.evaluate(style) == ["none", "rgb(255, 255, 255)"]
+
+
+# ---- living figures ----
+
+PLACES = """([label, expected]) => {
+    const view = document.querySelector(`#${label} .afp-living`).view, off = {};
+    const marks = (item, found) => {
+        if (item.name?.endsWith("_marks")) (found[item.name.replace("_marks", "")] ??= []).push(...item.items);
+        for (const child of item.items ?? []) if (child.items || child.name) marks(child, found);
+        return found;
+    };
+    const drawn = marks(view.scenegraph().root, {});
+    for (const [name, { panel, kind, rows }] of Object.entries(expected)) {
+        const scale = axis => view.scale(`concat_${panel}_${axis}`), items = drawn[name] ?? [];
+        const at = (axis, value) => typeof scale(axis[0]).bandwidth === "function" && kind === "point"
+            ? scale(axis[0])(value) + scale(axis[0]).bandwidth() / 2 : scale(axis[0])(value);
+        off[name] = items.length === rows.length ? 0 : 1e9;
+        rows.forEach((row, index) => {
+            if (!items[index]) return;
+            const item = items[index];
+            if (kind === "cell") off[name] += scale("color")(row.value) === item.fill ? 0 : 1e6;
+            const ends = kind === "bar" ? [["x", item.x], ["y", row.y < 0 ? item.y + item.height : item.y]]
+                : ["x", "y", "x2", "y2"].filter(axis => axis in row).map(axis => [axis, item[axis] ?? item[axis[0]]]);
+            for (const [axis, pixel] of ends) off[name] = Math.max(off[name], Math.abs(pixel - at(axis, row[axis])));
+        });
+    }
+    return off;
+}"""
+"""How many pixels each mark of a figure is from where its numbers belong: a thousand million if points are missing."""
+
+
+def living_figures() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Chapter, label and chart of each living figure of the book."""
+    for name in notebooks.names():
+        for cell, below in pairwise(notebooks.read(notebooks.path(name)).cells):
+            for output in cell.get("outputs", []):
+                if plain.VEGALITE in output.get("data", {}):
+                    yield name, plain.FIGURE.fullmatch(below.source)[1], output["data"][plain.VEGALITE]  # type: ignore[index]
+
+
+def frame(chart: dict[str, Any], place: tuple[int, ...]) -> dict[str, Any]:
+    """The rows of each mark at a place of the controls, from the chart as it is stored."""
+    found = {}
+    for number, panel in enumerate(chart["hconcat"]):
+        for layer in panel["layer"]:
+            rows = json.loads(layer["data"]["values"])
+            for step in layer["transform"][:-1]:
+                index = eval(step["calculate"].split("[")[1][:-1], {f"c{axis}": at for axis, at in enumerate(place)})
+                for row in rows:
+                    row[step["as"]] = row[step["calculate"].split("[")[0].removeprefix("datum.")][index]
+            kept = [row for row in rows if None not in row.values()]
+            found[layer["name"]] = {"panel": number, "kind": KINDS[layer["mark"]["type"]], "rows": kept}
+    return found
+
+
+KINDS = {"line": "line", "point": "point", "bar": "bar", "rule": "rule", "rect": "cell"}
+
+
+@browser_only
+@pytest.mark.parametrize("width", [1280, 390])
+def test_living_figures_draw_the_frame_that_the_hand_chose(chrome: Browser, address: str, width: int) -> None:
+    """At three places of each control, by keyboard, what is drawn and said is what the chapter stored; Reset returns."""
+    touched = set[str]()
+    for name, label, chart in living_figures():
+        context = chrome.new_context(viewport={"width": width, "height": 900})
+        visit = Visit(context, address, f"chapters/{name}.html")
+        page, figure = visit.page, f"#{label}"
+        page.locator(figure).scroll_into_view_if_needed()
+        expect(page.locator(f"{figure}.afp-alive")).to_be_visible()
+        expect(page.locator(f"{figure} > img, {figure} > a img").first).to_be_hidden()
+        sizes = [len(control["texts"]) for control in chart["usermeta"]["controls"]]
+        start = [param["value"] for param in chart["params"] if "bind" in param]
+        sentences = next(param["value"] for param in chart["params"] if param["name"] == "words")
+        for axis, size in enumerate(sizes):
+            hand = page.locator(f"{figure} input[name=c{axis}]")
+            for at in (0, size // 2, size - 1):
+                hand.press("Home")
+                for _ in range(at):
+                    hand.press("ArrowRight")
+                place = (*start[:axis], at, *start[axis + 1 :])
+                off = page.evaluate(PLACES, [label, frame(chart, place)])
+                assert {mark: pixels for mark, pixels in off.items() if pixels > 0.5} == {}, (name, label, place)
+                expect(page.locator(f"{figure} .afp-said")).to_have_text(
+                    sentences[int(np.ravel_multi_index(place, sizes))]
+                )
+                texts = chart["usermeta"]["controls"][axis]["texts"]
+                assert hand.get_attribute("aria-valuetext") == texts[at]
+            page.locator(f"{figure} button").click()
+            assert int(hand.input_value()) == start[axis]
+        scrolled = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert (scrolled, visit.errors, visit.foreign) == (0, [], []), name
+        touched.add(name)
+        context.close()
+    assert touched
+
+
+@browser_only
+def test_a_living_figure_follows_touch_theme_and_width_and_prints_its_picture(chrome: Browser, address: str) -> None:
+    context = chrome.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = Visit(context, address, "chapters/one-language.html").page
+    figure = page.locator("#fig-hyperbolas")
+    figure.scroll_into_view_if_needed()
+    expect(page.locator("#fig-hyperbolas.afp-alive")).to_be_visible()
+    hand, before = figure.locator("input").first, figure.locator(".afp-said").inner_text()
+    box = hand.bounding_box()
+    assert box is not None
+    assert box["height"] >= 24  # room for a finger
+    page.touchscreen.tap(box["x"] + 0.9 * box["width"], box["y"] + box["height"] / 2)
+    assert int(hand.input_value()) > 15
+    place, said = hand.input_value(), figure.locator(".afp-said").inner_text()
+    assert said != before
+    colours = []
+    for theme in ("light", "dark"):
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        expect(figure.locator("svg text").first).to_have_attribute("fill", page.evaluate(INK))
+        colours.append(figure.locator("svg text").first.get_attribute("fill"))
+        assert figure.locator(".afp-said").inner_text() == said  # the hand's place is kept
+    assert colours[0] != colours[1]
+    small = page.evaluate(
+        "Math.min(...[...document.querySelectorAll('.afp-chart text')].map(one => parseFloat(getComputedStyle(one).fontSize)))"
+    )
+    assert small >= 9
+    page.set_viewport_size({"width": 1000, "height": 844})
+    page.wait_for_function("document.querySelector('.afp-chart svg').getBoundingClientRect().width > 500")
+    assert hand.input_value() == place
+    page.emulate_media(media="print")
+    expect(figure.locator("img")).to_be_visible()
+    expect(figure.locator(".afp-living")).to_be_hidden()
+    context.close()
+
+
+INK = "getComputedStyle(document.querySelector('#fig-hyperbolas .afp-living')).color"
+
+
+@browser_only
+def test_pages_without_living_figures_load_nothing_for_them(chrome: Browser, address: str) -> None:
+    page, loaded = chrome.new_page(), list[str]()
+    page.on("response", lambda response: loaded.append(response.url))
+    page.goto(f"{address}chapters/glossary.html", wait_until="networkidle")
+    assert loaded
+    assert [url for url in loaded if "living.js" in url] == []
+    page.goto(f"{address}chapters/one-language.html", wait_until="load")
+    expect(page.locator("#fig-hyperbolas.afp-alive")).to_be_attached()
+    assert sum("living.js" in url for url in loaded) == 1
+    page.close()
 
 
 LEDGER = "chapters/ledger.html"

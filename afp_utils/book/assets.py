@@ -27,9 +27,10 @@ def finish(site: Path) -> None:
         source, target = parts / part, site / "_static" / "mathjax" / part
         target.parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
-    # in a function: as it comes it names its parts like Sphinx's own scripts
+    # in a function: as it comes Vega names its parts like Sphinx's own scripts
     vega = vl_convert.javascript_bundle(vl_version="5.20")  # type: ignore[call-arg] # its stub asks for what has a default
-    (site / "_static" / "vega.js").write_text(f"(() => {{{vega}}})();", encoding="utf-8")
+    ours = Path(__file__).with_name("living.js").read_text(encoding="utf-8")
+    (site / "_static" / "living.js").write_text(f"(() => {{{vega}}})();\n{ours}", encoding="utf-8")
     for unused in (site / "_static").rglob("*.map"):
         unused.unlink()
     for picture in (site / "_images").glob("*.png"):

@@ -177,7 +177,7 @@ def _view(panel: Panel, shape: tuple[int, ...], name: str, colours: Mapping[str,
             }
         else:
             legend = {"title": None, "orient": "bottom", "symbolType": "stroke"} if len(colours) > 1 else None
-            encoding["color"] = {"datum": mark.name, "scale": scale, "legend": legend}
+            encoding["color"] = {"field": "series", "type": "nominal", "scale": scale, "legend": legend}
         if mark.kind == "line":
             encoding["order"] = {"field": "i", "type": "quantitative"}
         rows = [dict(zip(fields, values)) for values in zip(*fields.values())]
@@ -185,7 +185,10 @@ def _view(panel: Panel, shape: tuple[int, ...], name: str, colours: Mapping[str,
             {
                 "name": f"{name}m{number}",  # unique, or layers share their data
                 "data": {"values": json.dumps(rows, separators=(",", ":")), "format": {"type": "json"}},
-                "transform": [{"calculate": f"datum.{at}s[{place}]", "as": at} for at, place in picks.items()],
+                "transform": [
+                    *({"calculate": f"datum.{at}s[{place}]", "as": at} for at, place in picks.items()),
+                    {"calculate": json.dumps(mark.name), "as": "series"},
+                ],
                 "mark": _style(mark),
                 "encoding": encoding,
             }
@@ -237,7 +240,9 @@ def _rounded(array: Array, log: bool) -> Array:
         digits = DIGITS - 1 - np.floor(np.log10(np.where(size > 0, size, 1)))
     unit = 10.0**digits
     rounded = np.round(array * unit) / unit + 0.0  # no -0.0
-    return np.where(np.isnan(rounded), None, rounded)  # JSON has no NaN
+    numbers = rounded.astype(object)
+    numbers[np.isnan(rounded)] = None  # JSON has no NaN
+    return numbers
 
 
 def _axis(panel: Panel, mark: Mark, axis: str) -> dict[str, Any]:

@@ -1,10 +1,5 @@
-// Living figures: sliders choose among the frames that a chapter has computed, and Vega draws them. Nothing is computed here.
+// Stands behind Vega in the site's script of this name. Sliders choose among the frames that a chapter has computed, and Vega draws them. Nothing is computed here.
 (() => {
-  const folder = document.currentScript.src.replace(/[^/]*$/, "");
-  let script;
-  const vega = () => (script ??= new Promise((done, failed) => {
-    document.head.append(Object.assign(document.createElement("script"), { src: `${folder}vega.js`, onload: done, onerror: failed }));
-  }));
   const add = (parent, tag, properties) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
   // The chart at the width of its column, panels below each other where it is narrow, in the colours of the page.
@@ -53,19 +48,15 @@
       width = figure.clientWidth;
       const drawn = await window.vegaEmbed(chart, laidOut(spec, width), { actions: false, renderer: "svg", config: theme(place) });
       place.view = view = drawn.view;
+      chart.firstElementChild.setAttribute("aria-hidden", "true"); // the label says what is seen
       move();
     }));
     figure.prepend(place);
-    hands.forEach(({ show }) => show());
-    new IntersectionObserver(async (entries, watch) => {
-      if (!entries.some((entry) => entry.isIntersecting)) return;
-      watch.disconnect();
-      await vega();
-      await draw();
+    draw().then(() => {
       figure.classList.add("afp-alive");
       new MutationObserver(draw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
       new ResizeObserver(() => Math.abs(figure.clientWidth - width) > 8 && draw()).observe(figure);
-    }, { rootMargin: "300px" }).observe(figure);
+    });
   };
   document.querySelectorAll(".afp-living").forEach(enliven);
 })();
