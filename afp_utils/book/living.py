@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy import ndarray as Array
 
@@ -165,7 +167,7 @@ def _view(panel: Panel, shape: tuple[int, ...], name: str, colours: Mapping[str,
     layers = list[dict[str, Any]]()
     for number, mark in enumerate(panel.marks):
         fields, picks = _fields(mark, shape, panel.log)
-        encoding: dict[str, Any] = {axis: {"field": axis, **_axis(panel, mark, axis)} for axis in ("x", "y")}
+        encoding: dict[str, Any] = {axis: {"field": axis, **_axis(panel, axis)} for axis in ("x", "y")}
         encoding |= {axis: {"field": axis} for axis in ("x2", "y2") if axis in mark.at}
         if mark.kind == "cell":
             low, high = _span([mark.at["value"]])
@@ -245,9 +247,17 @@ def _rounded(array: Array, log: bool) -> Array:
     return numbers
 
 
-def _axis(panel: Panel, mark: Mark, axis: str) -> dict[str, Any]:
+def _named(panel: Panel, axis: str) -> bool:
+    """Whether an axis shows names, or numbers as names: below bars, beside the cells of a matrix."""
+    return any(
+        mark.kind == "cell" or (mark.kind == "bar" and axis == "x") or mark.at[axis].dtype.kind not in "fiu"
+        for mark in panel.marks
+    )
+
+
+def _axis(panel: Panel, axis: str) -> dict[str, Any]:
     title = {"title": getattr(panel, axis) or None}
-    if mark.kind == "cell" or mark.at[axis].dtype.kind not in "fiu" or (mark.kind == "bar" and axis == "x"):
+    if _named(panel, axis):
         return title | {"type": "ordinal", "sort": None, "axis": {"labelAngle": 0, "labelOverlap": True}}
     scale = {"type": "log" if axis in panel.log else "linear", "domain": list(_limits(panel, axis)), "nice": False}
     return title | {"type": "quantitative", "scale": scale, "axis": {"grid": False, "tickCount": 5}}
@@ -282,13 +292,23 @@ def still(panels: Sequence[Panel], place: tuple[int, ...]) -> Figure:
     """One frame, drawn by matplotlib."""
     figure = Figure(figsize=(3.4 * len(panels) + 0.6 * (len(panels) == 1), 3.6), layout="constrained")
     for panel, ax in zip(panels, np.atleast_1d(figure.subplots(1, len(panels)))):
+        places = {axis: _places(panel, axis) for axis in "xy"}
         for mark in panel.marks:
-            _draw(ax, mark, {name: _frame(array, place) for name, array in mark.at.items()})
-        if panel.marks[0].kind != "cell":
-            scales = {axis: "log" if axis in panel.log else "linear" for axis in "xy"}
-            if panel.marks[0].kind != "bar":
-                ax.set(xscale=scales["x"], xlim=_limits(panel, "x"))
-            ax.set(yscale=scales["y"], ylim=_limits(panel, "y"))
+            at = {name: _frame(array, place) for name, array in mark.at.items()}
+            _draw(ax, mark, at | {axis: np.array([places[axis].get(v, v) for v in at[axis].tolist()]) for axis in "xy"})
+        if panel.marks[0].kind == "cell":
+            values = panel.marks[0].at["value"]
+            ax.grid(False)
+            ax.set_aspect("equal")
+            image = ScalarMappable(Normalize(*_span([values])), "cividis")
+            figure.colorbar(image, ax=ax, label=panel.marks[0].name, location="bottom")
+        for axis in "xy":
+            if places[axis]:
+                ticks = dict(list(places[axis].items())[:: 1 + len(places[axis]) // 12])
+                getattr(ax, f"set_{axis}ticks")(list(ticks.values()), list(map(str, ticks)))
+            else:
+                scale = "log" if axis in panel.log else "linear"
+                ax.set(**{f"{axis}scale": scale, f"{axis}lim": _limits(panel, axis)})
         ax.set(xlabel=panel.x, ylabel=panel.y)
         if panel.equal:
             ax.set_aspect("equal")
@@ -296,6 +316,14 @@ def still(panels: Sequence[Panel], place: tuple[int, ...]) -> Figure:
     if len(shown) > 1:
         figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=3)
     return figure
+
+
+def _places(panel: Panel, axis: str) -> dict[Any, int]:
+    """Where the names of an axis stand, in the order in which they come."""
+    if not _named(panel, axis):
+        return {}
+    names = [name for mark in panel.marks for name in mark.at[axis].ravel().tolist()]
+    return {name: place for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _frame(array: Array, place: tuple[int, ...]) -> Array:
@@ -311,19 +339,12 @@ def _draw(ax: Axes, mark: Mark, at: Mapping[str, Array]) -> None:
     elif mark.kind == "point":
         ax.plot(at["x"], at["y"], "o", color=colour, label=mark.name)
     elif mark.kind == "bar":
-        ax.bar(range(len(at["x"])), at["y"], color=colour, label=mark.name, tick_label=list(map(str, at["x"])))
+        ax.bar(at["x"], at["y"], color=colour, label=mark.name)
     elif mark.kind == "rule":
-        ends = np.stack([at["x"], at["y"], at["x2"], at["y2"]], -1)
-        for number, (x, y, x2, y2) in enumerate(ends):
-            ax.plot([x, x2], [y, y2], dashes, color=colour, marker="", label=mark.name if number == 0 else None)
+        ends = np.stack([at["x"], at["x2"]]), np.stack([at["y"], at["y2"]])
+        ax.plot(*ends, dashes, color=colour, marker="", label=mark.name)
     else:
-        names = [list(dict.fromkeys(at[axis].tolist())) for axis in "xy"]
-        values = np.full((len(names[1]), len(names[0])), np.nan)
-        for x, y, value in zip(at["x"].tolist(), at["y"].tolist(), at["value"]):
-            values[names[1].index(y), names[0].index(x)] = value
+        image = np.full((int(at["y"].max()) + 1, int(at["x"].max()) + 1), np.nan)
+        image[at["y"].astype(int), at["x"].astype(int)] = at["value"]
         low, high = _span([mark.at["value"]])
-        image = ax.imshow(values, cmap="cividis", vmin=low, vmax=high)
-        ax.grid(False)
-        ax.set_xticks(range(len(names[0])), names[0])
-        ax.set_yticks(range(len(names[1])), names[1])
-        ax.figure.colorbar(image, ax=ax, label=mark.name, location="bottom")
+        ax.imshow(image, cmap="cividis", vmin=low, vmax=high)
