@@ -27,7 +27,16 @@ CHAPTERS = pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name !
 
 LINES, COLUMNS = 30, 79
 NOTEBOOK_BYTES, IMAGE_BYTES = 1_500_000, 150_000
-KINDS = {"text/plain", "text/html", "text/markdown", "text/latex", "image/png", plain.VEGALITE, claims.CLAIM, claims.NUMBER}
+KINDS = {
+    "text/plain",
+    "text/html",
+    "text/markdown",
+    "text/latex",
+    "image/png",
+    plain.VEGALITE,
+    claims.CLAIM,
+    claims.NUMBER,
+}
 MACHINE_PATH = re.compile(r"(?<![\w.:/-])/(?:home|root|Users|work|tmp|var|opt)/\w+")
 
 MODULES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "afp_utils").rglob("*.py"))}

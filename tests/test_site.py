@@ -380,7 +380,7 @@ def test_verdicts_and_figures_are_legible(chrome: Browser, address: str, scheme:
 
 # ---- living figures ----
 
-PLACES = """([label, expected]) => {
+PLACES = """([label, expected, beside]) => {
     const view = document.querySelector(`#${label} .afp-living`).view, off = {};
     const marks = (item, found) => {
         if (item.name?.endsWith("_marks")) (found[item.name.replace("_marks", "")] ??= []).push(...item.items);
@@ -389,7 +389,8 @@ PLACES = """([label, expected]) => {
     };
     const drawn = marks(view.scenegraph().root, {});
     for (const [name, { panel, kind, rows }] of Object.entries(expected)) {
-        const scale = axis => view.scale(`concat_${panel}_${axis}`), items = drawn[name] ?? [];
+        const place = `concat_${Math.floor(panel / beside)}_concat_${panel % beside}`;
+        const scale = axis => view.scale(`${place}_${axis}`), items = drawn[name] ?? [];
         const at = (axis, value) => typeof scale(axis[0]).bandwidth === "function" && kind === "point"
             ? scale(axis[0])(value) + scale(axis[0]).bandwidth() / 2 : scale(axis[0])(value);
         off[name] = items.length === rows.length ? 0 : 1e9;
@@ -416,10 +417,14 @@ def living_figures() -> Iterator[tuple[str, str, dict[str, Any]]]:
                     yield name, plain.FIGURE.fullmatch(below.source)[1], output["data"][plain.VEGALITE]  # type: ignore[index]
 
 
+def panels(chart: dict[str, Any]) -> list[dict[str, Any]]:
+    return [panel for row in chart["vconcat"] for panel in row["hconcat"]]
+
+
 def frame(chart: dict[str, Any], place: tuple[int, ...]) -> dict[str, Any]:
     """The rows of each mark at a place of the controls, from the chart as it is stored."""
     found = {}
-    for number, panel in enumerate(chart["hconcat"]):
+    for number, panel in enumerate(panels(chart)):
         for layer in panel["layer"]:
             rows = json.loads(layer["data"]["values"])
             for step in layer["transform"][:-1]:
@@ -446,6 +451,7 @@ def test_living_figures_draw_the_frame_that_the_hand_chose(chrome: Browser, addr
         page.locator(figure).scroll_into_view_if_needed()
         expect(page.locator(f"{figure}.afp-alive")).to_be_visible()
         expect(page.locator(f"{figure} > img, {figure} > a img").first).to_be_hidden()
+        beside = 1 if width < 560 else min(2, len(panels(chart)))
         sizes = [len(control["texts"]) for control in chart["usermeta"]["controls"]]
         start = [param["value"] for param in chart["params"] if "bind" in param]
         sentences = next(param["value"] for param in chart["params"] if param["name"] == "words")
@@ -456,7 +462,7 @@ def test_living_figures_draw_the_frame_that_the_hand_chose(chrome: Browser, addr
                 for _ in range(at):
                     hand.press("ArrowRight")
                 place = (*start[:axis], at, *start[axis + 1 :])
-                off = page.evaluate(PLACES, [label, frame(chart, place)])
+                off = page.evaluate(PLACES, [label, frame(chart, place), beside])
                 assert {mark: pixels for mark, pixels in off.items() if pixels > 0.5} == {}, (name, label, place)
                 expect(page.locator(f"{figure} .afp-said")).to_have_text(
                     sentences[int(np.ravel_multi_index(place, sizes))]

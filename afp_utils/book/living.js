@@ -2,21 +2,26 @@
 (() => {
   const add = (parent, tag, properties) => parent.appendChild(Object.assign(document.createElement(tag), properties));
 
-  // The chart at the width of its column, panels below each other where it is narrow, in the colours of the page.
+  // The chart at the width of its column, in the colours of the page: two panels beside each other, or one where it is narrow.
   const laidOut = (spec, width) => {
-    const narrow = width < 560, { hconcat: panels, title, ...rest } = structuredClone(spec);
-    for (const panel of panels) {
-      const wide = narrow ? width - 72 : width / panels.length - 76;
-      panel.height = (panel.height / panel.width) * wide;
-      panel.width = wide;
+    const { vconcat, title, ...rest } = structuredClone(spec), rows = [];
+    const panels = vconcat.flatMap((row) => row.hconcat);
+    const beside = width < 560 ? 1 : Math.min(panels.length, 2);
+    while (panels.length) rows.push(panels.splice(0, beside));
+    for (const row of rows) {
+      for (const panel of row) {
+        const wide = width / row.length - 76;
+        panel.height *= row.length < beside ? 0.7 : wide / panel.width;
+        panel.width = wide;
+      }
     }
     const params = rest.params.map(({ bind, ...param }) => param);
-    return { ...rest, params, [narrow ? "vconcat" : "hconcat"]: panels, spacing: 16 };
+    return { ...rest, params, vconcat: rows.map((row) => ({ hconcat: row, resolve: rest.resolve })), spacing: 16 };
   };
-  const theme = (place) => {
+  const theme = (place, width) => {
     const { color, fontFamily } = getComputedStyle(place);
     const text = { labelColor: color, titleColor: color, labelFont: fontFamily, titleFont: fontFamily, labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal" };
-    return { aria: false, background: "transparent", axis: { ...text, domainColor: "#808080", tickColor: "#808080" }, legend: { ...text, labelLimit: 300 } };
+    return { aria: false, background: "transparent", axis: { ...text, domainColor: "#808080", tickColor: "#808080" }, legend: { ...text, labelLimit: 300, columns: width < 560 ? 2 : 4 } };
   };
 
   const enliven = (place) => {
@@ -46,7 +51,7 @@
     add(form, "button", { type: "button", textContent: "Reset", onclick: () => { hands.forEach(({ reset }) => reset()); move(); } });
     const draw = () => (drawing = drawing.then(async () => {
       width = figure.clientWidth;
-      const drawn = await window.vegaEmbed(chart, laidOut(spec, width), { actions: false, renderer: "svg", config: theme(place) });
+      const drawn = await window.vegaEmbed(chart, laidOut(spec, width), { actions: false, renderer: "svg", config: theme(place, width) });
       place.view = view = drawn.view;
       chart.firstElementChild.setAttribute("aria-hidden", "true"); // the label says what is seen
       move();

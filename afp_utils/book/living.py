@@ -50,7 +50,10 @@ class Control:
 
 @dataclass(frozen=True)
 class Mark:
-    """What is drawn: `line`, `point`, `bar`, `rule` (from x, y to x2, y2) or `cell`, in the colour of a series or grey."""
+    """What is drawn: `line`, `point`, `bar`, `rule` (from x, y to x2, y2) or `cell`, in the colour of a series or grey.
+
+    A mark without a name is not in the legend.
+    """
 
     kind: str
     at: Mapping[str, Array]
@@ -129,6 +132,8 @@ def chart(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> d
     colours = {
         mark.name: GREY if mark.series is None else COLOURS[mark.series] for mark in marks if mark.kind != "cell"
     }
+    resolve = {"scale": {"color": "independent" if any(mark.kind == "cell" for mark in marks) else "shared"}}
+    views = [_view(panel, shape, f"p{number}", colours) for number, panel in enumerate(panels)]
     names = [f"c{axis}" for axis in range(len(shape))]
     spec = {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.20.1.json",
@@ -152,8 +157,8 @@ def chart(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> d
             {"name": "said", "expr": f"words[{_place(shape, range(len(shape)))}]"},
         ],
         "title": {"text": {"expr": "said"}, "anchor": "start", "fontWeight": "normal", "fontSize": 13},
-        "hconcat": [_view(panel, shape, f"p{number}", colours) for number, panel in enumerate(panels)],
-        "resolve": {"scale": {"color": "independent" if any(mark.kind == "cell" for mark in marks) else "shared"}},
+        "vconcat": [{"hconcat": views[at : at + 2], "resolve": resolve} for at in range(0, len(views), 2)],
+        "resolve": resolve,
         "config": {"view": {"stroke": None}},
     }
     size = len(json.dumps(spec, ensure_ascii=False).encode())
@@ -178,7 +183,8 @@ def _view(panel: Panel, shape: tuple[int, ...], name: str, colours: Mapping[str,
                 "legend": {"title": mark.name, "orient": "bottom"},
             }
         else:
-            legend = {"title": None, "orient": "bottom", "symbolType": "stroke"} if len(colours) > 1 else None
+            shown = [name for name in colours if name]
+            legend = {"title": None, "orient": "bottom", "symbolType": "stroke", "values": shown} if shown[1:] else None
             encoding["color"] = {"field": "series", "type": "nominal", "scale": scale, "legend": legend}
         if mark.kind == "line":
             encoding["order"] = {"field": "i", "type": "quantitative"}
@@ -195,7 +201,8 @@ def _view(panel: Panel, shape: tuple[int, ...], name: str, colours: Mapping[str,
                 "encoding": encoding,
             }
         )
-    return {"width": 300, "height": 300 if panel.equal else 240, "layer": layers}
+    tall, wide = (np.diff(_limits(panel, axis))[0] if panel.equal else size for axis, size in (("y", 4), ("x", 5)))
+    return {"width": 300, "height": round(300 * float(tall / wide)), "layer": layers}
 
 
 def _style(mark: Mark) -> dict[str, Any]:
@@ -290,8 +297,11 @@ def _limits(panel: Panel, axis: str) -> tuple[float, float]:
 
 def still(panels: Sequence[Panel], place: tuple[int, ...]) -> Figure:
     """One frame, drawn by matplotlib."""
-    figure = Figure(figsize=(3.4 * len(panels) + 0.6 * (len(panels) == 1), 3.6), layout="constrained")
-    for panel, ax in zip(panels, np.atleast_1d(figure.subplots(1, len(panels)))):
+    rows = [panels[at : at + 2] for at in range(0, len(panels), 2)]
+    figure = Figure(figsize=(5.6, 0.5 + 2.5 * len(rows)), layout="constrained")
+    parts = zip(np.atleast_1d(figure.subfigures(len(rows))), rows)
+    axes = [ax for part, row in parts for ax in np.atleast_1d(part.subplots(1, len(row)))]
+    for panel, ax in zip(panels, axes):
         places = {axis: _places(panel, axis) for axis in "xy"}
         for mark in panel.marks:
             at = {name: _frame(array, place) for name, array in mark.at.items()}

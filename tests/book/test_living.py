@@ -15,9 +15,13 @@ from afp_utils.core.plots import COLOURS
 SCALE, TIME = living.Control("scale", [0.1, 1, 10], start=1), living.Control("time", ["early", "late"])
 
 
+def views(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return [view for row in spec["vconcat"] for view in row["hconcat"]]
+
+
 def drawn(spec: dict[str, Any], panel: int, layer: int, *place: int) -> list[dict[str, Any]]:
     """The rows of a mark in one frame, by another route: the rules of the chart, read as Python."""
-    layers = spec["hconcat"][panel]["layer"][layer]
+    layers = views(spec)[panel]["layer"][layer]
     rows = json.loads(layers["data"]["values"])
     for step in layers["transform"][:-1]:  # the last names the series
         name, index = re.fullmatch(r"datum\.(\w+)\[(.+)\]", step["calculate"]).groups()  # type: ignore[union-attr]
@@ -84,23 +88,22 @@ def test_every_frame_holds_the_given_numbers() -> None:
 def test_the_chart_is_vega_lite_5() -> None:
     spec = living.chart(figure()[0], [SCALE, TIME], words())
     altair.Chart.from_dict(spec, validate=True)
-    names = [layer["name"] for panel in spec["hconcat"] for layer in panel["layer"]]
+    names = [layer["name"] for panel in views(spec) for layer in panel["layer"]]
     assert len(set(names)) == len(names) == 5  # layers of one name share their data
 
 
 def test_numbers_are_rounded_to_what_is_seen() -> None:
     x, y = np.array([1e-9, 1.23456, 1000.0]), np.array([1.23456e-8, 0.5, np.nan])
-    (panel,) = living.chart([living.Panel("x", "y", [living.points(x, y, "a")], log="y")], [SCALE], list("abc"))[
-        "hconcat"
-    ]
-    rows = json.loads(panel["layer"][0]["data"]["values"])
+    panel = living.Panel("x", "y", [living.points(x, y, "a")], log="y")
+    (view,) = views(living.chart([panel], [SCALE], list("abc")))
+    rows = json.loads(view["layer"][0]["data"]["values"])
     assert [row["x"] for row in rows] == [0.0, 1.0, 1000.0]  # four digits of the largest
     assert [row["y"] for row in rows] == [1.235e-8, 0.5, None]  # four digits of each
 
 
 def test_axes_stand_still_while_frames_change() -> None:
     panels, given = figure()
-    for panel in living.chart(panels, [SCALE, TIME], words())["hconcat"][:1]:
+    for panel in views(living.chart(panels, [SCALE, TIME], words()))[:1]:
         low, high = panel["layer"][0]["encoding"]["y"]["scale"]["domain"]
         assert low < min(given["both"].min(), given["scale"].min())
         assert high > max(given["both"].max(), given["scale"].max())
