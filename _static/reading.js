@@ -1,4 +1,4 @@
-// Formulas first where the reader looks, previews beside links, and the page as it goes to paper.
+// Formulas first where the reader looks, previews beside links, what the search shows, the page as it goes to paper.
 {
   const root = new URL(document.documentElement.dataset.content_root || "./", location.href);
   const make = (tag, set) => Object.assign(document.createElement(tag), set);
@@ -6,18 +6,19 @@
     document.head.append(make("script", { src: new URL(path, root).href, onload: done, onerror: failed })));
 
   // ---- formulas ----
-  // What is in view is typeset first, the rest of a long page behind it. The fonts come at once: MathJax asks for them
+  // What stands at the top of the view is typeset first, the rest of a long page behind it. The fonts come at once: MathJax asks for them
   // only when it has set all it was given.
   const first = {
     pageReady: async () => {
+      const pause = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done))); // time to paint
       const math = [...document.querySelectorAll("span.math, div.math")];
-      const seen = math.filter((one) => {
-        const box = one.getBoundingClientRect();
-        return box.bottom > -200 && box.top < innerHeight + 200;
-      });
-      if (seen.length) {
-        await MathJax.typesetPromise(seen);
-        await new Promise((done) => setTimeout(done)); // a moment to paint
+      const tops = math.map((one) => one.getBoundingClientRect().top);
+      const from = Math.max(tops.findIndex((top) => top > -50), 0);
+      let count = Math.max(tops.filter((top, at) => at >= from && top < innerHeight).length, 1);
+      const order = [...math.slice(from), ...math.slice(0, from)];
+      for (let at = 0; at < order.length; at += count, count = 40) {
+        if (at) await pause();
+        await MathJax.typesetPromise(order.slice(at, at + count));
       }
       return MathJax.typesetPromise();
     },
@@ -103,6 +104,47 @@
   document.addEventListener("focusout", () => { if (current) close(); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") close(); });
   document.addEventListener("click", (event) => { if (event.target.closest?.("a")) close(); });
+
+  // ---- search ----
+  // Of a page that was found: the sentences in which the words stand, formulas typeset.
+  const ASIDE = ".headerlink, script, style, pre, div.cell_input, summary.admonition-title, details > summary .collapsed, " +
+    "details.hide > summary, div.math, .eqno, button, .afp-filter, .afp-dot, .toctree-wrapper, .afp-living";
+  const BLOCKS = "p, li, dd, figcaption, td, h1, h2, h3, dt";
+  const tidy = (text) => text.replace(/\s+/g, " ").trim();
+  const sentences = (text) => tidy(text).split(/(?<=[.?!][)”"]?) (?=[A-Z\\“"(])/);
+
+  const summary = (html, keywords, anchor) => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    page.querySelectorAll(ASIDE).forEach((one) => one.remove());
+    const article = page.querySelector("article.bd-article");
+    if (!article) return null;
+    const place = (anchor && article.querySelector(anchor)) || article;
+    const blocks = [...(place.matches("dt") ? [place, place.nextElementSibling] : place.querySelectorAll(BLOCKS))]
+      .filter((one) => one && !one.querySelector(BLOCKS) && tidy(one.textContent));
+    const words = [...keywords].map((word) => word.toLowerCase());
+    const hits = (text) => words.filter((word) => text.toLowerCase().includes(word)).length;
+    const prose = blocks.filter((one) => !one.matches("h1, h2, h3, dt"));
+    const [best] = prose.flatMap((one) => sentences(one.textContent).map((text, at, all) => ({ text, next: all[at + 1], hit: hits(text) })))
+      .filter((one) => one.text.length > 20).sort((a, b) => b.hit - a.hit); // the sort is stable: the first of the best
+    if (!best) return null;
+    let text = best.text;
+    if (text.length < 140 && best.next) text += ` ${best.next}`;
+    // A long sentence ends at a word outside a formula.
+    if (text.length > 320) {
+      const formulas = [...text.matchAll(/\\\(.*?\\\)/g)].map((one) => [one.index, one.index + one[0].length]);
+      let end = text.lastIndexOf(" ", 300);
+      const cut = formulas.find(([start, stop]) => start < end && end < stop);
+      if (cut) end = text.lastIndexOf(" ", cut[0]);
+      text = `${text.slice(0, end)} …`;
+    }
+    const context = make("p", { className: "context", textContent: text });
+    // typeset once it stands on the page, and the words in it are marked
+    setTimeout(() => window.afpTypeset(context), 50);
+    return context;
+  };
+  document.addEventListener("readystatechange", () => {
+    if (typeof Search !== "undefined") Search.makeSearchSummary = summary; // before the theme begins to search
+  });
 
   // ---- paper ----
   // Light, with all that is folded open; afterwards as it was.

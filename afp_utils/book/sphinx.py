@@ -155,8 +155,10 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
     for beside in filter(None, (context.get("prev"), context.get("next"))):
         name = posixpath.normpath(posixpath.join(posixpath.dirname(pagename), beside["link"])).removesuffix(".html")
         beside["question"] = plain.question((_cells(app, name) or [""])[0]) if name in _chapters(app.env) else ""
-    if pagename == "search":
-        app.add_js_file("search.js")
+    if pagename == "genindex":  # the modules have their pages
+        for number, (letter, entries) in enumerate(context["genindexentries"]):
+            words = [entry for entry in entries if not entry[0].startswith("afp_utils")]
+            context["genindexentries"][number] = (letter, words)
     for group in context.get("header_buttons", []):
         if group.get("label") == "launch-buttons" and pagename == f"chapters/{LEDGER}":
             group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]
