@@ -38,7 +38,6 @@
     if (!window.MathJax) {
       window.MathJax = {
         loader: { load: ["input/tex", "output/chtml", "a11y/assistive-mml"] },
-        options: { enableMenu: false },
         startup: { typeset: false },
       };
       engine = load("_static/mathjax/startup.js");
@@ -79,8 +78,11 @@
     await window.afpTypeset(next);
     await Promise.all([...next.querySelectorAll("img")].map((image) => image.decode().catch(() => {})));
     if (box !== next) return;
-    const [at, own] = [link.getClientRects()[0], next.getBoundingClientRect()];
-    const below = at.bottom + own.height + 8 < innerHeight || at.top < own.height + 8;
+    const at = link.getClientRects()[0], under = innerHeight - at.bottom - 12, over = at.top - 12;
+    let own = next.getBoundingClientRect();
+    const below = own.height < under || under > over; // else above the link, and never beyond the window
+    next.style.maxHeight = `${below ? under : over}px`;
+    own = next.getBoundingClientRect();
     next.style.left = `${scrollX + Math.max(8, Math.min(at.left, document.documentElement.clientWidth - own.width - 8))}px`;
     next.style.top = `${scrollY + (below ? at.bottom + 4 : at.top - own.height - 4)}px`;
     next.classList.add("afp-open-preview");
@@ -119,12 +121,14 @@
     const article = page.querySelector("article.bd-article");
     if (!article) return null;
     const place = (anchor && article.querySelector(anchor)) || article;
-    const blocks = [...(place.matches("dt") ? [place, place.nextElementSibling] : place.querySelectorAll(BLOCKS))]
-      .filter((one) => one && !one.querySelector(BLOCKS) && tidy(one.textContent));
+    const within = (place.matches("dt") && place.nextElementSibling) || place;
+    const blocks = [...within.querySelectorAll(BLOCKS)].filter((one) => !one.querySelector(BLOCKS) && tidy(one.textContent));
     const words = [...keywords].map((word) => word.toLowerCase());
     const hits = (text) => words.filter((word) => text.toLowerCase().includes(word)).length;
-    const prose = blocks.filter((one) => !one.matches("h1, h2, h3, dt"));
-    const [best] = prose.flatMap((one) => sentences(one.textContent).map((text, at, all) => ({ text, next: all[at + 1], hit: hits(text) })))
+    const term = (one) => one.closest("dd")?.previousElementSibling?.textContent ?? ""; // what is explained counts as said
+    const [best] = blocks.filter((one) => !one.matches("h1, h2, h3, dt"))
+      .flatMap((one) => sentences(one.textContent)
+        .map((text, at, all) => ({ text, next: all[at + 1], hit: hits(text) + (at === 0) * 2 * hits(term(one)) })))
       .filter((one) => one.text.length > 20).sort((a, b) => b.hit - a.hit); // the sort is stable: the first of the best
     if (!best) return null;
     let text = best.text;
@@ -135,8 +139,9 @@
       let end = text.lastIndexOf(" ", 300);
       const cut = formulas.find(([start, stop]) => start < end && end < stop);
       if (cut) end = text.lastIndexOf(" ", cut[0]);
-      text = `${text.slice(0, end)} …`;
+      text = text.slice(0, end);
     }
+    if (!/[.?!:)]$/.test(text)) text += " …";
     const context = make("p", { className: "context", textContent: text });
     // typeset once it stands on the page, and the words in it are marked
     setTimeout(() => window.afpTypeset(context), 50);

@@ -167,20 +167,7 @@ def enriched(source: str, terms: Mapping[str, str] = MappingProxyType({})) -> st
     roles = {"eq": "{{eq}}`{}`", "fig": "{{numref}}`{}`", "thm": "[{1}](#{0})"}
     source = LINK.sub(lambda found: roles[found["kind"]].format(found["label"], found["text"]), source)
     source = TERM.sub(lambda found: f"{{term}}`{found['text']} <{terms.get(found['term'], found['term'])}>`", source)
-    return _cited(source, _beside, _within)
-
-
-def _within(key: str) -> str:
-    """A citation in a sentence on the site; with the letter that tells two works of one year apart, if it has one."""
-    year = works()[key][1]
-    return f"{{cite:t}}`{key}`" if year.isdecimal() else f"{{cite:author}}`{key}` ({{cite:year}}`{key}`{year[4:]})"
-
-
-def _beside(keys: list[str]) -> str:
-    """Citations in parentheses on the site."""
-    if all(works()[key][1].isdecimal() for key in keys):
-        return f"{{cite:p}}`{','.join(keys)}`"
-    return f"({'; '.join(f'{{cite:author}}`{key}`, {{cite:year}}`{key}`{works()[key][1][4:]}' for key in keys)})"
+    return _cited(source, lambda keys: f"{{cite:p}}`{','.join(keys)}`", lambda key: f"{{cite:t}}`{key}`")
 
 
 def theorems(chapters: Iterable[tuple[str, Iterable[str]]]) -> str:

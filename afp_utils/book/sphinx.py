@@ -107,6 +107,12 @@ def claims_hold(app: Sphinx) -> None:
         sys.exit("\n".join([*faults, f"the ledger does not hold: {len(faults)} faults"]))
 
 
+def letters(app: Sphinx) -> None:
+    """Tell works of the same authors and year apart by letters, in the list of references and wherever they are cited."""
+    for key, entry in app.env.get_domain("cite").bibdata.data.entries.items():  # type: ignore[attr-defined]
+        entry.fields["year"] = works()[key][1]
+
+
 def prose(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give the forms of plain Markdown in notebooks the labels and references that Sphinx numbers and checks."""
     if str(app.env.doc2path(docname)).endswith(".ipynb"):
@@ -245,6 +251,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     register_plugin("pybtex.style.formatting", "as_cited", References)
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
+    app.connect("builder-inited", letters)
     app.connect("source-read", prose)
     app.connect("doctree-read", index_in_sidebar, priority=100)  # before Sphinx collects the trees
     app.connect("env-updated", tables)
