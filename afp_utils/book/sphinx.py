@@ -251,7 +251,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     register_plugin("pybtex.style.formatting", "as_cited", References)
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
-    app.connect("builder-inited", letters)
+    app.connect("builder-inited", letters, priority=900)  # the bibliography has been read
     app.connect("source-read", prose)
     app.connect("doctree-read", index_in_sidebar, priority=100)  # before Sphinx collects the trees
     app.connect("env-updated", tables)
