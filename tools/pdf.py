@@ -18,7 +18,9 @@ from tools import screenshots
 
 ROOT = Path(__file__).parents[1]
 BOOK = "how-models-learn-features"
-MENU = re.compile(r'(<li>\s*<button onclick="window\.print\(\)".*?</button>\s*</li>)(<!--pdf-->.*?<!--/pdf-->)?', re.DOTALL)
+MENU = re.compile(
+    r'(<li>\s*<button onclick="window\.print\(\)".*?</button>\s*</li>)(<!--pdf-->.*?<!--/pdf-->)?', re.DOTALL
+)
 ITEM = (
     '<li><a href="{}" target="_blank" class="btn btn-sm dropdown-item"><span class="btn__icon-container">'
     '<i class="fas fa-file-pdf"></i></span><span class="btn__text-container">{}</span></a></li>'
@@ -122,7 +124,9 @@ def main(site: Path) -> None:
         store(page, site / "pdf" / f"{BOOK}.pdf")
     for path in screenshots.pages(site):
         own = f"pdf/{Path(path).stem}.pdf"
-        files = ({own: "This chapter, .pdf"} if path.removesuffix(".html") in notebooks else {}) | {f"pdf/{BOOK}.pdf": "The book, .pdf"}
+        files = ({own: "This chapter, .pdf"} if path.removesuffix(".html") in notebooks else {}) | {
+            f"pdf/{BOOK}.pdf": "The book, .pdf"
+        }
         offer(site / path, "../" * path.count("/"), files)
 
 
