@@ -129,7 +129,7 @@
     const [best] = blocks.filter((one) => !one.matches("h1, h2, h3, dt"))
       .flatMap((one) => sentences(one.textContent)
         .map((text, at, all) => ({ text, next: all[at + 1], hit: hits(text) + (at === 0) * 2 * hits(term(one)) })))
-      .filter((one) => one.text.length > 20).sort((a, b) => b.hit - a.hit); // the sort is stable: the first of the best
+      .filter((one) => one.text.length > 20 && /^["“(‘]?[A-Z]/.test(one.text)).sort((a, b) => b.hit - a.hit); // the sort is stable: the first of the best
     if (!best) return null;
     let text = best.text;
     if (text.length < 140 && best.next) text += ` ${best.next}`;

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import yaml
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from afp_utils.book import address
 from tools import screenshots
@@ -102,13 +102,11 @@ def offer(page: Path, up: str, files: dict[str, str]) -> None:
     page.write_text(MENU.sub(lambda found: f"{found[1]}<!--pdf-->{items}<!--/pdf-->", text), encoding="utf-8")
 
 
-def main(site: Path) -> None:
-    if screenshots.chromium() is None:
-        sys.exit("pdf: found no Chromium on this machine: apt-get install chromium, or set CHROMIUM")
+def main(site: Path, names: list[str], chrome: Browser) -> None:
+    """Print pages of a built site, each notebook by itself and all as one book, and offer what was printed."""
     home = address.site(address.stored()[0])
-    names = [name for name in order() if (site / f"{name}.html").exists()]
     notebooks = [name for name in names if (ROOT / f"{name}.ipynb").exists()]
-    with screenshots.served(site) as host, screenshots.browser() as chrome:
+    with screenshots.served(site) as host:
         context = chrome.new_context(color_scheme="light")
         for name in notebooks:
             page = context.new_page()
@@ -122,6 +120,7 @@ def main(site: Path) -> None:
         page.goto(f"{host}{names[0]}.html", wait_until="load")
         page.evaluate(TOGETHER, names)
         store(page, site / "pdf" / f"{BOOK}.pdf")
+        context.close()
     for path in screenshots.pages(site):
         own = f"pdf/{Path(path).stem}.pdf"
         files = ({own: "This chapter, .pdf"} if path.removesuffix(".html") in notebooks else {}) | {
@@ -133,4 +132,7 @@ def main(site: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]))
+    if screenshots.chromium() is None:
+        sys.exit("pdf: found no Chromium on this machine: apt-get install chromium, or set CHROMIUM")
+    with screenshots.browser() as browser:
+        main(Path(sys.argv[1]), order(), browser)

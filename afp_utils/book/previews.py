@@ -39,7 +39,7 @@ def preview(place: object, page: str) -> str:
     """
     if not isinstance(place, Tag):
         return ""
-    if place.name == "dt" and place["id"].startswith("term-"):
+    if place.name == "dt" and str(place["id"]).startswith("term-"):
         parts = [place, place.find_next_sibling("dd")]
     elif place.name in ("figure", "blockquote") or {"math", "citation"} & set(place.get("class") or []):
         parts = [place]
@@ -56,5 +56,5 @@ def preview(place: object, page: str) -> str:
         for name in ("id", "role", "href", "title"):
             del one[name]
     for one in soup.find_all("img"):
-        one["data-src"] = posixpath.normpath(posixpath.join(posixpath.dirname(page), one.attrs.pop("src")))
+        one["data-src"] = posixpath.normpath(posixpath.join(posixpath.dirname(page), str(one.attrs.pop("src"))))
     return str(soup).strip()

@@ -163,8 +163,9 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         beside["question"] = plain.question((_cells(app, name) or [""])[0]) if name in _chapters(app.env) else ""
     if pagename == "genindex":  # the modules have their pages
         for number, (letter, entries) in enumerate(context["genindexentries"]):
-            words = [entry for entry in entries if not entry[0].startswith("afp_utils")]
+            words = [entry for entry in entries if not re.match(r"afp_utils|module$", entry[0])]
             context["genindexentries"][number] = (letter, words)
+            context["genindexcounts"][number] = sum(1 + len(below) for _, (_, below, _) in words)
     for group in context.get("header_buttons", []):
         if group.get("label") == "launch-buttons" and pagename == f"chapters/{LEDGER}":
             group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]
