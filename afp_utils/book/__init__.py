@@ -12,7 +12,7 @@ Behind the chapters:
 - `run`: the command that executes them (`python -m afp_utils.book.run --help`), with `notebooks`, `plain` and `tracing`.
 - `compare`: which outputs count as equal when nbval runs a chapter again. `sphinx`: what the site needs.
 - `plain`: citations, and the numbers of equations, figures and theorems, as any reader of notebooks shows them.
-- `assets`: what the built pages load, and no more.
+- `assets`: what the built pages load, and no more. `previews`: what they show beside a link.
 - `minutes`: how long a chapter takes to read.
 - `address`: where the repository is public, written wherever the book names it (`make address`).
 

@@ -46,3 +46,20 @@ def test_fonts_keep_the_signs_of_the_style_sheet(tmp_path: Path) -> None:
     assert {path.name for path in fonts.iterdir()} == {"fa-solid-900.ttf"}
     assert set(TTFont(fonts / "fa-solid-900.ttf").getBestCmap()) == {ord("A"), ord("ß")}
     assert sheet.read_text(encoding="utf-8").startswith("@font-face{src:url(a.ttf)}")
+
+
+def test_rules_stay_whose_classes_are_named() -> None:
+    words = {"kept", "open", "fa-bars"}
+    for sheet, left in {
+        ".kept{a:1}.gone{a:1}": ".kept{a:1}",
+        ".kept .gone,.kept>p,a:hover{a:1}": ".kept>p,a:hover{a:1}",
+        "@media print{.gone{a:1}p{b:2}}": "@media print{p{b:2}}",
+        ".kept:not(.gone,.other){a:1}": ".kept:not(.gone,.other){a:1}",
+        '[data-x=".gone"] .kept{a:1}': '[data-x=".gone"] .kept{a:1}',
+        '.kept:after{content:"}.gone{"}': '.kept:after{content:"}.gone{"}',
+        "@keyframes x{0%{a:1}to{b:2}}": "@keyframes x{0%{a:1}to{b:2}}",
+        ".a\\.5{a:1}": ".a\\.5{a:1}",
+        '.fa-bars:before{content:"\\f0c9"}': "",  # a script draws it
+        "/* .kept{ */.gone{a:1}": "",
+    }.items():
+        assert assets.with_rules(sheet, words) == left, sheet

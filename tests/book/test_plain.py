@@ -284,3 +284,20 @@ def test_a_draft_has_no_numbers_and_makes_the_same_chapter(name: str) -> None:
     taken = jupytext.reads(draft, fmt="py:percent")
     notebooks.fill(taken, name)
     assert [cell.source.rstrip() for cell in taken.cells] == [cell.source.rstrip() for cell in notebook.cells]
+
+
+def test_a_chapter_asks_what_stands_in_bold_below_its_title() -> None:
+    assert plain.question("# T\n\n**One fact. What\nof *it*?** More. **No?**") == "One fact. What of it?"
+    assert plain.question("# T\n\n*What came of it?* More.") == "What came of it?"
+    for none in ("# T\n\nWords. **What?**", "# T\n\n**A statement.**", "# T", ""):
+        assert plain.question(none) == ""
+
+
+def test_theorems_are_listed_by_chapter_with_their_names() -> None:
+    cells = [
+        "# T",
+        '> <a id="thm-half"></a>**Theorem 2.1 (Half of it).**\n> It is.',
+        "> **Theorem 9.9 (Of others).** No.",
+    ]
+    listed = plain.theorems([("chapters/a", cells), ("chapters/b", ["# B"])])
+    assert listed.split("\n\n")[1:] == ["**[](/chapters/a)**", "- [Theorem 2.1](#thm-half): Half of it\n"]
