@@ -51,8 +51,6 @@ def finish(site: Path) -> None:
 def with_rules(sheet: str, words: set[str]) -> str:
     """A style sheet without the rules for classes that no page and no script names: a fifth stays.
 
-    Icons are drawn by a script, so that their signs in the sheet go as well.
-
     >>> with_rules(".a,.b:hover{x:1}.b{y:2}@media print{p{z:3}.b .a{z:3}}.a:not(.b){v:4}", {"a"})
     '.a{x:1}@media print{p{z:3}}.a:not(.b){v:4}'
     """
@@ -60,8 +58,6 @@ def with_rules(sheet: str, words: set[str]) -> str:
     def rule(found: re.Match[str]) -> str:
         if found[1] is None:
             return ""  # a comment
-        if re.match(r"--?fa|content:\"\\\\", found[2]) and ".fa-" in found[1]:
-            return ""
         kept = [
             one
             for one in re.split(r",(?![^()]*\))", found[1])

@@ -36,6 +36,10 @@ def preview(place: object, page: str) -> str:
     """HTML of what stands at a place of a page, without links and names; nothing of what is no such thing.
 
     Pictures are named from the top of the site, for a page in any folder to find them.
+
+    >>> page = BeautifulSoup('<blockquote id="thm-a"><a href="b.html">True</a>.</blockquote>', "html.parser")
+    >>> preview(page.find(id="thm-a"), "chapters/a")
+    '<blockquote>True.</blockquote>'
     """
     if not isinstance(place, Tag):
         return ""
