@@ -299,8 +299,8 @@ def still(panels: Sequence[Panel], place: tuple[int, ...]) -> Figure:
     """One frame, drawn by matplotlib."""
     rows = [panels[at : at + 2] for at in range(0, len(panels), 2)]
     figure = Figure(figsize=(5.6, 0.5 + 2.5 * len(rows)), layout="constrained")
-    parts = zip(np.atleast_1d(figure.subfigures(len(rows))), rows)
-    axes = [ax for part, row in parts for ax in np.atleast_1d(part.subplots(1, len(row)))]
+    parts = figure.subfigures(len(rows), squeeze=False)[:, 0]
+    axes = [ax for part, row in zip(parts, rows) for ax in part.subplots(1, len(row), squeeze=False)[0]]
     for panel, ax in zip(panels, axes):
         places = {axis: _places(panel, axis) for axis in "xy"}
         for mark in panel.marks:
