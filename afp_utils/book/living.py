@@ -122,10 +122,12 @@ def show(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> No
     """
     spec = chart(panels, controls, words)
     start = tuple(control.start for control in controls)
-    picture = BytesIO()
-    still(panels, start).savefig(picture, format="png", dpi=144)
+    picture, figure = BytesIO(), still(panels, start)
+    figure.savefig(picture, format="png", dpi=192)
+    width, height = (int(96 * inches) for inches in figure.get_size_inches())
     told = str(np.asarray(words, object).reshape([len(control.values) for control in controls])[start])
-    display({VEGALITE: spec, "image/png": picture.getvalue(), "text/plain": told}, raw=True)
+    forms = {VEGALITE: spec, "image/png": picture.getvalue(), "text/plain": told}
+    display(forms, raw=True, metadata={"image/png": {"width": width, "height": height}})
 
 
 def chart(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> dict[str, Any]:
