@@ -123,7 +123,7 @@ def show(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> No
     spec = chart(panels, controls, words)
     start = tuple(control.start for control in controls)
     picture, figure = BytesIO(), still(panels, start)
-    figure.savefig(picture, format="png", dpi=192)
+    figure.savefig(picture, format="png", dpi=144)
     width, height = (int(96 * inches) for inches in figure.get_size_inches())
     told = str(np.asarray(words, object).reshape([len(control.values) for control in controls])[start])
     forms = {VEGALITE: spec, "image/png": picture.getvalue(), "text/plain": told}

@@ -1,6 +1,5 @@
 """The book's figure style and its few figure types. Each takes arrays and an `ax`, returns the `ax`, computes no result."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,10 +38,8 @@ STYLE: dict[str, Any] = {
 
 
 def use_style() -> None:
-    """Make the book's style matplotlib's default in this process; in a notebook, with two pixels for one."""
+    """Make the book's style matplotlib's default in this process."""
     mpl.rcParams.update(STYLE)  # type: ignore[arg-type] # its keys are typed one by one
-    if "matplotlib_inline" in sys.modules:
-        sys.modules["matplotlib_inline.backend_inline"].set_matplotlib_formats("retina")
 
 
 @checked
@@ -119,7 +116,8 @@ def diagram(
         style = {"arrowstyle": "-|>", "color": "#767676", "shrinkA": 2, "shrinkB": 2} | ends
         ax.annotate("", boxes[end], boxes[start], arrowprops=style)
         middle = np.mean([boxes[start], boxes[end]], axis=0)
-        ax.text(middle[0], middle[1], label, ha="center", va="bottom", color=COLOURS[1])
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(middle[0], middle[1], label, ha="center", va="center", color=COLOURS[1], bbox=ground if label else None)
     places = np.array(list(boxes.values()))
     room = 0.35 + 0.08 * np.ptp(places, axis=0)
     (left, low), (right, high) = places.min(axis=0) - room, places.max(axis=0) + room
