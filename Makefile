@@ -15,7 +15,7 @@ export MPLCONFIGDIR := $(CURDIR)/.venv/matplotlib
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: help book site address test coverage chapters study measure checked next long lint bench screenshots clean
+.PHONY: help book site pdf address test coverage chapters study measure checked next long lint bench screenshots clean
 help: ## say what the targets do
 	@sed -nE 's/^([a-z]+):.*## /\1\t/p' Makefile | expand -t 14
 
@@ -49,6 +49,9 @@ _build/html/index.html: $(READY) $(shell find _config.yml _toc.yml _static _temp
 	@new=_build/new.$$$$ && trap 'rm -rf $$new' EXIT \
 	  && .venv/bin/jupyter-book build . --path-output $$new -W --keep-going -q >/dev/null \
 	  && $(PYTHON) tools/swap.py $$new/_build/html _build/html
+
+pdf: site ## print the chapters and the whole book into _build/html/pdf, which the pages' download menus then offer
+	@$(PYTHON) -m tools.pdf _build/html
 
 address: ## say, or with URL=https://host/owner/name write, where the repository is public
 	@$(or $(PY),python3) -m afp_utils.book.address $(if $(BRANCH),--branch "$(BRANCH)") -- "$(URL)"

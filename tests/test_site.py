@@ -21,13 +21,14 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
+from bs4 import BeautifulSoup
 from jupyter_book.config import get_final_config
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from afp_utils.book import address as repository
-from afp_utils.book import claims, notebooks, plain
+from afp_utils.book import claims, notebooks, plain, previews
 from tests.helpers import ENTRY
-from tools import screenshots
+from tools import pdf, screenshots
 
 ROOT = Path(__file__).parents[1]
 REDIRECT = 'http-equiv="Refresh"'
@@ -60,6 +61,8 @@ def build(source: Path, target: Path, **variables: str) -> subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if os.environ.get("SITE"):
+        return Path(os.environ["SITE"])
     target = tmp_path_factory.mktemp("site")
     result = build(ROOT, target)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -582,6 +585,242 @@ def test_the_ledger_is_whole_without_script_and_on_paper(chrome: Browser, addres
     page.emulate_media(media="print")
     assert page.locator(".afp-ledger tr[data-chapter]").evaluate_all(VISIBLE) == len(claims.registry())
     assert not page.locator(".afp-filter").is_visible()
+
+
+# ---- reading ----
+
+PREVIEWS = {
+    "term": (".bd-article a[href*='glossary.html#term-']", "sequence model"),
+    "equation": (".bd-article a.internal[href*='#equation-eq-']", "(1.2)"),
+    "figure": (".bd-article a.internal[href*='#fig-']", "Figure 1.1"),
+    "theorem": (".bd-article a.internal[href*='#thm-']", "Theorem 2.1"),
+    "work": (".bd-article a[href*='references.html#']", "Li & Lin (2024)"),
+}
+
+
+@browser_only
+@pytest.mark.parametrize("scheme", screenshots.SCHEMES)
+def test_a_link_shows_what_it_leads_to(chrome: Browser, address: str, scheme: str) -> None:
+    """To a pointer that hovers and to the keyboard, inside the window, legibly; Escape closes it, the pointer may enter it."""
+    visit = Visit(chrome.new_context(viewport={"width": 1280, "height": 700}, color_scheme=scheme), address, SEQUENCE)
+    page, box = visit.page, visit.page.locator(".afp-preview.afp-open-preview")
+    for kind, (links, words) in PREVIEWS.items():
+        link = page.locator(links).first
+        link.scroll_into_view_if_needed()
+        link.hover()
+        expect(box).to_contain_text(words)
+        assert box.locator(".math").count() == box.locator("mjx-container").count(), kind
+        assert all(box.locator("img").evaluate_all("all => all.map(one => one.naturalWidth > 0)")), kind
+        place = box.bounding_box()
+        assert place and place["y"] >= 0 and place["y"] + place["height"] <= 700, kind
+        assert place["x"] >= 0 and place["x"] + place["width"] <= 1280, kind
+        page.mouse.move(place["x"] + 20, place["y"] + place["height"] / 2)
+        page.wait_for_timeout(400)
+        expect(box).to_have_count(1)
+        page.keyboard.press("Escape")
+        expect(box).to_have_count(0)
+        page.mouse.move(2, 2)
+        page.keyboard.press("Shift")  # what has the focus now has it from the keyboard
+        link.focus()
+        expect(box).to_contain_text(words)
+        assert link.get_attribute("aria-describedby") == box.get_attribute("id")
+        ground, ink = box.evaluate("one => [getComputedStyle(one).backgroundColor, getComputedStyle(one).color]")
+        assert ground != ink and "rgba" not in ground
+        page.keyboard.press("Tab")
+        expect(box.filter(has_text=words)).to_have_count(0)
+        page.keyboard.press("Escape")
+    assert (visit.errors, visit.foreign) == ([], [])
+
+
+@browser_only
+def test_a_tap_follows_a_link_and_shows_nothing(chrome: Browser, address: str) -> None:
+    context = chrome.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = Visit(context, address, SEQUENCE).page
+    page.evaluate(
+        "new MutationObserver(() => document.querySelector('.afp-preview') && (window.seen = 1)).observe(document.body, {childList: true})"
+    )
+    link = page.locator(PREVIEWS["theorem"][0]).first
+    link.scroll_into_view_if_needed()
+    link.tap()
+    page.wait_for_timeout(500)
+    assert page.url.endswith("#thm-filter")
+    assert page.evaluate("window.seen") is None
+    context.close()
+
+
+def test_each_link_of_a_kind_has_its_preview(site: Path) -> None:
+    """The page's script looks for it by page and name, in a file that holds nothing else."""
+    count = 0
+    for page in (site / "chapters").glob("*.html"):
+        for path, label in previews.LINK.findall(page.read_text(encoding="utf-8")):
+            target = Path(path).stem if path else page.stem
+            if label.startswith(("term-", "equation-eq-", "fig-", "thm-")) or target == "references":
+                script = (site / "_static" / "previews" / "chapters" / f"{target}.js").read_text(encoding="utf-8")
+                assert f'"{label}":"<' in script, (page.name, label)
+                count += 1
+    assert count > 200
+    for script in (site / "_static" / "previews").rglob("*.js"):
+        assert not re.search(r"<a |<script|<[^>]* (?:id|src|href)=", script.read_text(encoding="utf-8")), script
+
+
+def test_works_have_one_name_in_chapters_and_in_the_list(site: Path) -> None:
+    soup = BeautifulSoup((site / "chapters" / "references.html").read_text(encoding="utf-8"), "html.parser")
+    names = {str(one["id"]): one.select_one(".label").get_text() for one in soup.select("div.citation")}
+    assert names == {key: f"[{who} ({year})]" for key, (who, year, _) in claims.works().items()}
+    cited = 0
+    for name in notebooks.names():
+        soup = BeautifulSoup((site / "chapters" / f"{name}.html").read_text(encoding="utf-8"), "html.parser")
+        for one in soup.select("a[href^='references.html#']"):
+            who, year, _ = claims.works()[str(one["href"]).partition("#")[2]]
+            around = " ".join(one.find_parent(class_="bibtex-citation").get_text().split())
+            assert " ".join(one.get_text().split()) in (year, f"{who}, {year}"), (name, one)
+            assert re.search(rf"{re.escape(who)}(, | \(){year}", around), (name, around)
+            cited += 1
+    assert cited > 100
+
+
+def test_the_sidebar_leads_to_theorems_and_index(site: Path) -> None:
+    page = site / "chapters" / "one-language.html"
+    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    sidebar = {one.get_text(): str(one["href"]) for one in soup.select(".bd-sidebar-primary a.reference.internal")}
+    assert (sidebar["Theorems"], sidebar["Index"]) == ("theorems.html", "../genindex.html")
+    shown = BeautifulSoup((site / "chapters" / "theorems.html").read_text(encoding="utf-8"), "html.parser")
+    listed = {str(one["href"]): one.parent.get_text() for one in shown.select(".bd-article li a[href*='#thm-']")}
+    stored = {}
+    for name in notebooks.names():
+        for cell in notebooks.read(notebooks.path(name)).cells:
+            for label, title in re.findall(
+                r'^> <a id="(thm-[^"]+)"></a>\*\*(Theorem .+?)\.\*\*', cell.source, re.MULTILINE
+            ):
+                stored[f"{name}.html#{label}"] = title
+    assert len(stored) > 5
+    assert {link: re.sub(r"^(\S+ \S+): (.*)$", r"\1 (\2)", text) for link, text in listed.items()} == stored
+    index = BeautifulSoup((site / "genindex.html").read_text(encoding="utf-8"), "html.parser").select_one("article")
+    assert "effective dimension" in index.get_text()
+    assert index.find(string=re.compile("^consensus")) and not index.find(string=re.compile("^afp_utils"))
+
+
+@browser_only
+@pytest.mark.parametrize("asked", ["consensus", "kernel", "eigenvalue", "catapult", "feature_error_measure"])
+def test_the_search_shows_sentences(chrome: Browser, address: str, asked: str) -> None:
+    visit = Visit(chrome.new_context(), address, f"search.html?q={asked}")
+    found = visit.page.locator("#search-results .context")
+    expect(found.first).to_be_visible()
+    visit.page.wait_for_load_state("networkidle")
+    visit.page.wait_for_timeout(500)
+    assert visit.page.locator("#search-results .context mjx-merror").count() == 0
+    for text in found.evaluate_all("all => all.map(one => one.innerText)"):
+        said = " ".join(text.split())
+        assert re.match(r"[A-ZÄÖÜ“\"(‘\W]|[a-z_]+\b", said), said
+        assert re.search(r"[.?!:…)”’\"]$", said), said
+        assert not re.search(r"Binder|Repository|\\\(|\\[a-z]+|\.\.\.|Contents|import ", said), said
+        assert len(said) < 700
+    assert (visit.errors, visit.foreign) == ([], [])
+
+
+def test_the_foot_of_a_page_asks_what_the_next_chapter_asks(site: Path) -> None:
+    names = notebooks.names()
+    order = [name for name in re.findall(r"chapters/([\w-]+)", (ROOT / "_toc.yml").read_text()) if name in names]
+    for before, after in pairwise(order):
+        for page, other, side in ((before, after, "right-next"), (after, before, "left-prev")):
+            soup = BeautifulSoup((site / "chapters" / f"{page}.html").read_text(encoding="utf-8"), "html.parser")
+            said = soup.select_one(f"footer a.{side} .afp-question")
+            lead = BeautifulSoup((site / "chapters" / f"{other}.html").read_text(encoding="utf-8"), "html.parser")
+            first = lead.select_one("article section p :is(strong, em)")
+            assert said and "?" in said.get_text()
+            assert said.get_text() == " ".join(first.get_text().split()), (page, other)
+
+
+@browser_only
+def test_on_paper_all_is_light_and_open_and_afterwards_as_before(chrome: Browser, address: str) -> None:
+    page = Visit(chrome.new_context(color_scheme="dark"), address, SEQUENCE).page
+    shut = page.locator(".bd-article details:not([open])")
+    before = shut.count()
+    assert before > 20
+    page.emulate_media(media="print", color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme === 'light'")
+    assert shut.count() == 0
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    for hidden in (
+        ".bd-sidebar-primary",
+        ".bd-sidebar-secondary",
+        ".bd-header-article",
+        ".prev-next-footer",
+        ".copybtn",
+    ):
+        assert page.locator(hidden).evaluate_all(VISIBLE) == 0, hidden
+    assert page.locator(".bd-article h1").is_visible()
+    code = page.locator("details.hide pre").first
+    assert code.is_visible() and code.evaluate("one => getComputedStyle(one.closest('.cell_input')).opacity") == "1"
+    page.set_viewport_size({"width": 672, "height": 950})  # what a sheet leaves
+    assert (
+        page.evaluate(
+            "Math.max(...[...document.querySelectorAll('.bd-article :is(p, pre, figure, details)')].map(one => one.getBoundingClientRect().right))"
+        )
+        <= 673
+    )
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    assert shut.count() == before
+
+
+@browser_only
+def test_printed_files_are_offered_where_they_are(chrome: Browser, site: Path, tmp_path: Path) -> None:
+    """Twice: the second time nothing is offered twice."""
+    copy = shutil.copytree(site, tmp_path / "site")
+    page = copy / "chapters" / "neural-feature-ansatz.html"
+    assert not any(link.endswith(".pdf") for link in Reader(page).links)
+    for _ in range(2):
+        pdf.main(copy, ["chapters/neural-feature-ansatz", "chapters/glossary"], chrome)
+        offered = [link for link in Reader(page).links if link.endswith(".pdf")]
+        assert offered == ["../pdf/neural-feature-ansatz.pdf", f"../pdf/{pdf.BOOK}.pdf"]
+    sizes = []
+    for link in offered:
+        content = (page.parent / link).read_bytes()
+        assert content.startswith(b"%PDF-")
+        assert b"127.0.0.1" not in content and b"localhost" not in content
+        sizes.append(len(re.findall(rb"/Type /Page\b", content)))
+    assert 10 < sizes[0] < sizes[1] < 80
+    assert [link for link in Reader(copy / "chapters" / "glossary.html").links if link.endswith(".pdf")] == offered[1:]
+
+
+def test_each_page_has_the_sign_of_the_book(site: Path) -> None:
+    for name in screenshots.pages(site):
+        icon = re.search(r'<link rel="icon" href="([^"?]*favicon.svg)', (site / name).read_text(encoding="utf-8"))
+        assert icon and ((site / name).parent / icon[1]).resolve().exists(), name
+
+
+@browser_only
+def test_the_first_formula_comes_soon_after_the_first_words(chrome: Browser, site: Path) -> None:
+    """At 10 Mbit/s from a server that compresses: within 1.5 times of the first paint, in the best of five visits."""
+    with screenshots.served(site, packed=True) as address:
+        ratios = [first_formula(chrome, f"{address}{SEQUENCE}") for _ in range(5)]
+    assert min(ratios) <= 1.5, ratios
+
+
+def first_formula(chrome: Browser, url: str) -> float:
+    """When the first formula of a page is there, in times of its first paint; a first visit at 10 Mbit/s."""
+    context = chrome.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    line = context.new_cdp_session(page)
+    line.send("Network.enable")
+    rate = {"downloadThroughput": 10e6 / 8, "uploadThroughput": 10e6 / 8}
+    line.send("Network.emulateNetworkConditions", {"offline": False, "latency": 40, **rate})
+    page.add_init_script("""
+        const look = () => {
+            const there = [...document.querySelectorAll("mjx-container")].some(one => one.getBoundingClientRect().height);
+            there ? window.formula = performance.now() : requestAnimationFrame(look);
+        };
+        requestAnimationFrame(look);
+    """)
+    page.goto(url, wait_until="load")
+    page.wait_for_function("window.formula")
+    ratio = page.evaluate("window.formula / performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    context.close()
+    return ratio
+
+
+SEQUENCE = "chapters/sequence-models.html"
 
 
 # ---- builds that must fail ----

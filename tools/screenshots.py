@@ -1,5 +1,6 @@
 """Take every page of the built site, wide and narrow, light and dark: python tools/screenshots.py SITE FOLDER [PAGE ...]"""
 
+import gzip
 import os
 import shutil
 import sys
@@ -7,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Thread
-from typing import Literal
+from typing import Any, Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
@@ -33,10 +35,30 @@ def chromium() -> str | None:
     return next(filter(None, found), None)
 
 
+class Packed(Quiet):
+    """Sends text compressed, as servers of sites do."""
+
+    def send_head(self) -> Any:
+        path = Path(self.translate_path(self.path))
+        if path.suffix not in {".html", ".js", ".css", ".svg"} or not path.is_file():
+            return super().send_head()
+        content = gzip.compress(path.read_bytes(), 6)
+        self.send_response(200)
+        for name, value in {
+            "Content-Type": self.guess_type(path),
+            "Content-Encoding": "gzip",
+            "Content-Length": str(len(content)),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        return BytesIO(content)
+
+
 @contextmanager
-def served(site: Path) -> Iterator[str]:
-    """The address of a local server of the site."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=site))
+def served(site: Path, packed: bool = False) -> Iterator[str]:
+    """The address of a local server of the site, which compresses what it sends if it is told to."""
+    handler = Packed if packed else Quiet
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=site))
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/"
     server.shutdown()

@@ -15,6 +15,9 @@ MATHJAX = ("startup.js", "core.js", "input/tex.js", "output/chtml.js", "output/c
 ICONS = "fontawesome.js"
 ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,(\[[^\]]*\]),"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
 IN_STYLE = re.compile(r"--pst-icon-[\w-]+:\s*[\"'](.)[\"']")
+RULE = re.compile(r"(?:/\*.*?\*/|([^{}]+)\{((?:[^{}\"']|\"[^\"]*\"|'[^']*')*)\})", re.DOTALL)
+IN_BRACKETS = re.compile(r":(?:not|is|where|has)\((?:[^()]|\([^()]*\))*\)|\[[^\]]*\]")
+CLASS = re.compile(r"\.(-?[A-Za-z_][\w-]*)")
 PACKED_FONT = re.compile(r"url\([^()]*/fa-[\w-]+\.woff2\) format\(\"woff2\"\),")
 
 
@@ -40,6 +43,33 @@ def finish(site: Path) -> None:
     used = {name for file in shown for name in re.findall(r"\bfa-([\w-]+)", file.read_text(encoding="utf-8"))}
     script.write_text(with_icons(script.read_text(encoding="utf-8"), used), encoding="utf-8")
     lighter_fonts(site / "_static")
+    words = {word for file in shown for word in re.findall(r"[\w-]+", file.read_text(encoding="utf-8"))}
+    for sheet in (site / "_static").rglob("*.css"):
+        sheet.write_text(with_rules(sheet.read_text(encoding="utf-8"), words), encoding="utf-8")
+
+
+def with_rules(sheet: str, words: set[str]) -> str:
+    """A style sheet without the rules for classes that no page and no script names: a fifth stays.
+
+    Icons are drawn by a script, so that their signs in the sheet go as well.
+
+    >>> with_rules(".a,.b:hover{x:1}.b{y:2}@media print{p{z:3}.b .a{z:3}}.a:not(.b){v:4}", {"a"})
+    '.a{x:1}@media print{p{z:3}}.a:not(.b){v:4}'
+    """
+
+    def rule(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return ""  # a comment
+        if re.match(r"--?fa|content:\"\\\\", found[2]) and ".fa-" in found[1]:
+            return ""
+        kept = [
+            one
+            for one in re.split(r",(?![^()]*\))", found[1])
+            if "\\" in one or words.issuperset(CLASS.findall(IN_BRACKETS.sub("", one)))
+        ]
+        return f"{','.join(kept)}{{{found[2]}}}" if kept else ""
+
+    return RULE.sub(rule, sheet)
 
 
 def lighter(picture: Path) -> None:

@@ -49,6 +49,7 @@ ASIDE = r"\[[^\[\]]+?,\s\d{4}[a-z]?\]\([^\s)]+\)"
 ASIDES = re.compile(rf"\({ASIDE}(?:;\s{ASIDE})*\)")
 
 THEOREM = re.compile(r'^> <a id="thm-[\w-]+"></a>\*\*Theorem [\d.]+ \(.+\)\.\*\*', re.MULTILINE)
+NAMED = re.compile(r'^> <a id="(thm-[\w-]+)"></a>\*\*(Theorem [\d.]+) \((.+?)\)\.\*\*', re.MULTILINE)
 FORMS = {
     "fig": "the cell below a picture must hold nothing but **Figure.** with its caption, and <details> with it in words",
     "eq": "a label must stand above $$ or in > before **Theorem (Name).**",
@@ -166,20 +167,28 @@ def enriched(source: str, terms: Mapping[str, str] = MappingProxyType({})) -> st
     roles = {"eq": "{{eq}}`{}`", "fig": "{{numref}}`{}`", "thm": "[{1}](#{0})"}
     source = LINK.sub(lambda found: roles[found["kind"]].format(found["label"], found["text"]), source)
     source = TERM.sub(lambda found: f"{{term}}`{found['text']} <{terms.get(found['term'], found['term'])}>`", source)
-    return _cited(source, _beside, _within)
+    return _cited(source, lambda keys: f"{{cite:p}}`{','.join(keys)}`", lambda key: f"{{cite:t}}`{key}`")
 
 
-def _within(key: str) -> str:
-    """A citation in a sentence on the site; with the letter that tells two works of one year apart, if it has one."""
-    year = works()[key][1]
-    return f"{{cite:t}}`{key}`" if year.isdecimal() else f"{{cite:author}}`{key}` [{{cite:year}}`{key}`{year[4:]}]"
+def theorems(chapters: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """A list of the theorems of chapters, given with their cells of prose: number and name, as MyST that links to them."""
+    text = ""
+    for name, cells in chapters:
+        found = [theorem for cell in cells for theorem in NAMED.findall(cell)]
+        if found:
+            text += f"\n\n**[](/{name})**\n\n"
+            text += "\n".join(f"- [{number}](#{label}): {title}" for label, number, title in found)
+    return text + "\n"
 
 
-def _beside(keys: list[str]) -> str:
-    """Citations in parentheses on the site."""
-    if all(works()[key][1].isdecimal() for key in keys):
-        return f"{{cite:p}}`{','.join(keys)}`"
-    return f"[{'; '.join(f'{{cite:author}}`{key}`, {{cite:year}}`{key}`{works()[key][1][4:]}' for key in keys)}]"
+def question(source: str) -> str:
+    """What a chapter asks: the sentences in bold below its title; of a page without them nothing.
+
+    >>> question("# Title\\n\\n**One fact. A\\nquestion?** More.")
+    'One fact. A question?'
+    """
+    found = re.match(r"# [^\n]+\n\n(\*{1,2})(.+?)\1", source, re.DOTALL)
+    return " ".join(found[2].replace("*", "").split()) if found and "?" in found[2] else ""
 
 
 def picture_first(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,22 +2,37 @@
 
 import inspect
 import json
+import posixpath
 import re
 import sys
 import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from docutils import nodes
+from pybtex.database import Entry
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.unsrt import Style as Unsorted
+from pybtex.style.labels import BaseLabelStyle
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.environment import BuildEnvironment
 from sphinx.errors import ConfigError
+from sphinxcontrib.bibtex.plugin import register_plugin as register_style
+from sphinxcontrib.bibtex.style.referencing import BracketStyle, PersonStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
-from afp_utils.book import address, assets, ledger, plain
-from afp_utils.book.claims import ClaimError
+from afp_utils.book import address, assets, ledger, plain, previews
+from afp_utils.book.claims import ClaimError, works
 from afp_utils.book.notebooks import LEDGER
 
+THEOREMS = "chapters/theorems"
+"""The page that lists them, with the index after it."""
 NOTEBOOK_LINK = re.compile(r'href="([\w./-]*)\.ipynb([#"])')
 ROLES = {
     '<div role="list" class="citation-list">': '<div class="citation-list">',
@@ -28,6 +43,34 @@ ROLES = {
 SHARED = re.compile(r"<!-- living: (?P<chapter>[\w-]+) in (?P<figure>[\w-]+) -->")
 """Where a page shows the living figure of a chapter in a figure of its own."""
 CELL_LINK = re.compile(r'(href="[\w./-]*\.ipynb#)cell-id=[\w-]+" data-claim="')
+
+
+ROUND = partial(BracketStyle, left="(", right=")")
+
+
+@dataclass
+class Cited(AuthorYearReferenceStyle):
+    """Citations as chapters have them: Li & Lin (2024), and (Saxe et al., 2014) in parentheses."""
+
+    bracket_textual: BracketStyle = field(default_factory=ROUND)
+    bracket_parenthetical: BracketStyle = field(default_factory=ROUND)
+    person: PersonStyle = field(default_factory=partial(PersonStyle, sep2=" & ", other=" et al."))
+
+
+class AsCited(BaseLabelStyle):
+    """The works' names in the list of references: those of the citations."""
+
+    def format_labels(self, entries: Iterable[Entry]) -> Iterator[str]:
+        for entry in entries:
+            who, year, _ = works()[entry.key]
+            yield f"{who} ({year})"
+
+
+class References(Unsorted):
+    """The list of references, in the order of its names."""
+
+    default_label_style = "as_cited"
+    default_sorting_style = "author_year_title"
 
 
 def settings(app: Sphinx, config: Config) -> None:
@@ -66,6 +109,12 @@ def claims_hold(app: Sphinx) -> None:
         sys.exit("\n".join([*faults, f"the ledger does not hold: {len(faults)} faults"]))
 
 
+def letters(app: Sphinx) -> None:
+    """Tell works of the same authors and year apart by letters, in the list of references and wherever they are cited."""
+    for key, entry in app.env.get_domain("cite").bibdata.data.entries.items():  # type: ignore[attr-defined]
+        entry.fields["year"] = works()[key][1]
+
+
 def prose(app: Sphinx, docname: str, source: list[str]) -> None:
     """Give the forms of plain Markdown in notebooks the labels and references that Sphinx numbers and checks."""
     if str(app.env.doc2path(docname)).endswith(".ipynb"):
@@ -78,6 +127,27 @@ def prose(app: Sphinx, docname: str, source: list[str]) -> None:
             cells = json.load(file)["cells"]
         chart = next(filter(None, (plain.living(cell, found["figure"]) for cell in cells)), "")
         source[0] = source[0].replace(found[0], chart)
+    elif docname == THEOREMS:
+        source[0] += plain.theorems((name, _cells(app, name)) for name in _chapters(app.env))
+
+
+def _chapters(env: BuildEnvironment) -> list[str]:
+    """The notebooks of the book, in its order."""
+    order = [str(item) for item in env.external_site_map]  # type: ignore[attr-defined]
+    return [name for name in order if str(env.doc2path(name)).endswith(".ipynb")]
+
+
+def _cells(app: Sphinx, docname: str) -> list[str]:
+    """What the cells of prose of a notebook say."""
+    cells = json.loads(Path(app.env.doc2path(docname)).read_text(encoding="utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+
+
+def index_in_sidebar(app: Sphinx, doctree: nodes.document) -> None:
+    """Let the sidebar end its list of references with the index, which no file of the book holds."""
+    for tree in doctree.findall(addnodes.toctree):
+        if any(name == THEOREMS for _, name in tree["entries"]):
+            tree["entries"].append(("Index", "genindex"))
 
 
 def tables(app: Sphinx, env: BuildEnvironment) -> None:
@@ -95,6 +165,14 @@ def links(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any]
         for wrong, right in ROLES.items():
             body = body.replace(wrong, right)
         context["body"] = body
+    for beside in filter(None, (context.get("prev"), context.get("next"))):
+        name = posixpath.normpath(posixpath.join(posixpath.dirname(pagename), beside["link"])).removesuffix(".html")
+        beside["question"] = plain.question((_cells(app, name) or [""])[0]) if name in _chapters(app.env) else ""
+    if pagename == "genindex":  # the modules have their pages
+        for number, (letter, entries) in enumerate(context["genindexentries"]):
+            words = [entry for entry in entries if not re.match(r"afp_utils|module$", entry[0])]
+            context["genindexentries"][number] = (letter, words)
+            context["genindexcounts"][number] = sum(1 + len(below) for _, (_, below, _) in words)
     for group in context.get("header_buttons", []):
         if group.get("label") == "launch-buttons" and pagename == f"chapters/{LEDGER}":
             group["buttons"] = [button for button in group["buttons"] if button["text"] != "Colab"]
@@ -170,14 +248,20 @@ def _prose(paragraph: str) -> str:
 def finish(app: Sphinx, exception: Exception | None) -> None:
     """Give the site what its pages load, and no more."""
     if not exception and app.builder.format == "html":
+        previews.write(Path(app.outdir))
         assets.finish(Path(app.outdir))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.setup_extension("sphinx.ext.autodoc")
+    register_style("sphinxcontrib.bibtex.style.referencing", "as_chapters", Cited)
+    register_plugin("pybtex.style.labels", "as_cited", AsCited)
+    register_plugin("pybtex.style.formatting", "as_cited", References)
     app.connect("config-inited", settings)
     app.connect("builder-inited", claims_hold)
+    app.connect("builder-inited", letters, priority=900)  # the bibliography has been read
     app.connect("source-read", prose)
+    app.connect("doctree-read", index_in_sidebar, priority=100)  # before Sphinx collects the trees
     app.connect("env-updated", tables)
     app.connect("autodoc-process-docstring", as_rst)
     app.connect("autodoc-process-signature", signature)
