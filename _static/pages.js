@@ -13,11 +13,16 @@ window.addEventListener("DOMContentLoaded", () => {
 // What is wider than its column scrolls, by hand and, as it can be reached by the tabulator, by keyboard.
 const reachable = () => {
   // all is measured before anything is changed: else each change lays out the page again
+  const pictures = [...document.querySelectorAll(".bd-content figure img")].map((picture) => {
+    const least = 0.65 * (parseFloat(picture.style.width) || picture.naturalWidth); // for labels of nine pixels
+    return [picture, least > picture.parentElement.clientWidth ? `${least}px` : ""];
+  });
   const formulas = [...document.querySelectorAll(".bd-content span.math")].map((formula) => {
     const inside = formula.querySelector("mjx-container"), column = formula.closest("p, li, td, dd, summary, figcaption");
     return [formula, Boolean(inside && column && inside.getBoundingClientRect().width > column.clientWidth + 1)];
   });
-  const blocks = [...document.querySelectorAll(".bd-content pre, .bd-content div.math, .bd-content mjx-container[display], .bd-content .afp-scroll, .bd-content .pst-scrollable-table-container")]
+  pictures.forEach(([picture, width]) => { picture.style.minWidth = width; });
+  const blocks = [...document.querySelectorAll(".bd-content pre, .bd-content div.math, .bd-content mjx-container[display], .bd-content figure, .bd-content .afp-scroll, .bd-content .pst-scrollable-table-container")]
     .filter((block) => block.scrollWidth > block.clientWidth);
   for (const [formula, wide] of formulas) {
     formula.classList.toggle("afp-long", wide);

@@ -3,6 +3,7 @@
 `python -m tools.cover` writes _static/cover.png and _static/cover/.
 """
 
+from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.style import context
 
+from afp_utils.book import notebooks
+from afp_utils.book.plain import VEGALITE
 from afp_utils.core import plots
 from afp_utils.interaction.planted import planted_owners
 from afp_utils.linear.solution import Problem, exact
@@ -120,6 +123,16 @@ def main(folder: Path) -> None:
     (folder / "cover").mkdir(exist_ok=True)
     for name, (panel, _) in PANELS.items():
         draw([(panel, "")]).savefig(folder / "cover" / f"{name}.png", dpi=150)
+    (folder / "cover" / "race.png").write_bytes(race())
+
+
+def race() -> bytes:
+    """The picture of the living figure that the landing page shares with the chapter on sequence models."""
+    for cell in notebooks.read(notebooks.path("sequence-models")).cells:
+        for output in cell.get("outputs", []):
+            if VEGALITE in output.get("data", {}):
+                return b64decode(output["data"]["image/png"])
+    raise ValueError("sequence-models must hold a living figure, got none")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ In a chapter:
 - `claims`: `check` compares a measured value with what the registry expects; `numbers` stores numbers for the prose;
   `needs` says what is left out without a package such as torch.
 - `exercises`: `exercise` makes task, stub, checker and worked solution out of one function.
+- `living`: `show` draws a figure with sliders, in JupyterLab and on the site, from frames computed beforehand.
 - `ledger`: `read` collects the claims of all executed chapters; the ledger's tables are made from that.
 
 Behind the chapters:

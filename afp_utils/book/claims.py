@@ -241,11 +241,12 @@ class Record:
 
     def markdown(self) -> str:
         """One line, which opens to show tolerance, rival and source. Reads in whatever shows Markdown, formulas too."""
-        claim = self.claim
+        claim, measured = self.claim, f"easured {code(shown(self.value))}"
+        alone = np.size(self.value) == 1  # several numbers say nothing without what is expected of them
         parts = filter(
             None,
             (
-                f"expected {code(claim.expect)} ({marked(claim.because)})",
+                f"{'' if alone else f'm{measured}, '}expected {code(claim.expect)} ({marked(claim.because)})",
                 self.against(marked),
                 marked(claim.reason),
                 f"{claim.kind} · {escape(claim.attribution)}, {KNOWN[claim.known]} · {code(claim.id)}",
@@ -254,7 +255,7 @@ class Record:
         folded = "\n\n".join(parts)
         return (
             f'<details class="afp-claim" id="claim-{claim.id}"><summary>\n\n'
-            f"{badge(self.holds)} {marked(claim.statement)} Measured {code(shown(self.value))}.\n\n"
+            f"{badge(self.holds)} {marked(claim.statement)}{f' M{measured}.' if alone else ''}\n\n"
             f"</summary>\n\n{folded}\n\n</details>"
         )
 

@@ -21,7 +21,7 @@
   const theme = (place, width) => {
     const { color, fontFamily } = getComputedStyle(place);
     const text = { labelColor: color, titleColor: color, labelFont: fontFamily, titleFont: fontFamily, labelFontSize: 12, titleFontSize: 13, titleFontWeight: "normal" };
-    return { aria: false, background: "transparent", axis: { ...text, domainColor: "#808080", tickColor: "#808080" }, legend: { ...text, labelLimit: 300, columns: width < 560 ? 2 : 4 } };
+    return { aria: false, background: "transparent", axis: { ...text, domainColor: "#808080", tickColor: "#808080" }, legend: { ...text, labelLimit: 300, titleLimit: 300, columns: width < 560 ? 2 : 4 } };
   };
 
   const enliven = (place) => {

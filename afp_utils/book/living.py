@@ -97,6 +97,14 @@ def cells(x: Any, y: Any, value: Any, name: str) -> Mark:
     return _mark("cell", name, None, x=x, y=y, value=value)
 
 
+def track(x: Any, y: Any, axis: int, name: str, series: int | None = 0) -> list[Mark]:
+    """Numbers y, one for each frame, as a curve along the positions x of one control, and where it stands."""
+    y = np.asarray(y)
+    here = np.reshape(x, [-1 if place == axis else 1 for place in range(y.ndim)] + [1])
+    whole = np.expand_dims(np.moveaxis(y, axis, -1), axis)
+    return [line(x, whole, name, series), points(here, y[..., None], name, series)]
+
+
 def _mark(kind: str, name: str, series: int | None, dashed: bool = False, **at: Any) -> Mark:
     arrays = {channel: np.atleast_1d(np.asarray(values)) for channel, values in at.items()}
     sizes = {array.shape[-1] for array in arrays.values()} - {1}
@@ -114,10 +122,12 @@ def show(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> No
     """
     spec = chart(panels, controls, words)
     start = tuple(control.start for control in controls)
-    picture = BytesIO()
-    still(panels, start).savefig(picture, format="png", dpi=144)
+    picture, figure = BytesIO(), still(panels, start)
+    figure.savefig(picture, format="png", dpi=144)
+    width, height = (int(96 * inches) for inches in figure.get_size_inches())
     told = str(np.asarray(words, object).reshape([len(control.values) for control in controls])[start])
-    display({VEGALITE: spec, "image/png": picture.getvalue(), "text/plain": told}, raw=True)
+    forms = {VEGALITE: spec, "image/png": picture.getvalue(), "text/plain": told}
+    display(forms, raw=True, metadata={"image/png": {"width": width, "height": height}})
 
 
 def chart(panels: Sequence[Panel], controls: Sequence[Control], words: Any) -> dict[str, Any]:
@@ -201,8 +211,12 @@ def _view(panel: Panel, shape: tuple[int, ...], name: str, colours: Mapping[str,
                 "encoding": encoding,
             }
         )
-    tall, wide = (np.diff(_limits(panel, axis))[0] if panel.equal else size for axis, size in (("y", 4), ("x", 5)))
-    return {"width": 300, "height": round(300 * float(tall / wide)), "layer": layers}
+    tall, wide = 4.0, 5.0
+    if panel.equal:
+        tall, wide = (float(np.diff(_limits(panel, axis))[0]) for axis in "yx")
+    if any(mark.kind == "cell" for mark in panel.marks):
+        tall, wide = (float(len(_places(panel, axis))) for axis in "yx")
+    return {"width": 300, "height": round(300 * tall / wide), "layer": layers}
 
 
 def _style(mark: Mark) -> dict[str, Any]:
@@ -299,8 +313,8 @@ def still(panels: Sequence[Panel], place: tuple[int, ...]) -> Figure:
     """One frame, drawn by matplotlib."""
     rows = [panels[at : at + 2] for at in range(0, len(panels), 2)]
     figure = Figure(figsize=(5.6, 0.5 + 2.5 * len(rows)), layout="constrained")
-    parts = zip(np.atleast_1d(figure.subfigures(len(rows))), rows)
-    axes = [ax for part, row in parts for ax in np.atleast_1d(part.subplots(1, len(row)))]
+    parts = figure.subfigures(len(rows), squeeze=False)[:, 0]
+    axes = [ax for part, row in zip(parts, rows) for ax in part.subplots(1, len(row), squeeze=False)[0]]
     for panel, ax in zip(panels, axes):
         places = {axis: _places(panel, axis) for axis in "xy"}
         for mark in panel.marks:

@@ -240,7 +240,11 @@ def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyTy
                 raise ValueError(f"a caption must stand below the cell of a picture, got {name}")
             shown = cells[-1]["metadata"].setdefault("mystnb", {})
             shown["figure"] = {"name": name, "caption": enriched(caption, terms)}
-            shown.setdefault("image", {})["alt"] = " ".join(words.split())
+            image = shown.setdefault("image", {})
+            image["alt"] = " ".join(words.split())
+            for output in cells[-1]["outputs"]:
+                if width := output.get("metadata", {}).get("image/png", {}).get("width"):
+                    image["width"] = f"{width}px"  # a picture has more pixels than that
             if chart := living(cells[-1], name):
                 charts.append({"cell_type": "markdown", "id": f"living-{name}", "metadata": {}, "source": chart})
             continue

@@ -90,8 +90,8 @@ def execute(notebook: nbformat.NotebookNode, name: str) -> tuple[float, float]:
     notebooks.note_calls(notebook, [json.loads(line) for line in calls])
     for cell in notebooks.code_cells(notebook):
         cell.outputs = without_others(cell.outputs)
-        if any(output.get("name") == "stderr" for output in cell.outputs):
-            raise ChapterError(f"{notebooks.place(name, cell)}: must not write to stderr, got {cell.outputs}")
+        if said := "".join(output.text for output in cell.outputs if output.get("name") == "stderr"):
+            raise ChapterError(f"{notebooks.place(name, cell)}: must not write to stderr, got {said!r}")
     return seconds, megabytes
 
 

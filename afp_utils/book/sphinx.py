@@ -40,6 +40,8 @@ ROLES = {
     '<dd><em class="sig-param">': '<dd role="none"><em class="sig-param">',
 }
 """Lists that are none for those who hear a page: Sphinx's parameters of a signature, and the references."""
+SHARED = re.compile(r"<!-- living: (?P<chapter>[\w-]+) in (?P<figure>[\w-]+) -->")
+"""Where a page shows the living figure of a chapter in a figure of its own."""
 CELL_LINK = re.compile(r'(href="[\w./-]*\.ipynb#)cell-id=[\w-]+" data-claim="')
 
 
@@ -120,6 +122,11 @@ def prose(app: Sphinx, docname: str, source: list[str]) -> None:
         glossary = Path(app.srcdir) / "chapters" / "glossary.md"
         plain.for_site(notebook, plain.terms(glossary.read_text(encoding="utf-8") if glossary.exists() else ""))
         source[0] = json.dumps(notebook)
+    elif found := SHARED.search(source[0]):
+        with (Path(app.srcdir) / "chapters" / f"{found['chapter']}.ipynb").open(encoding="utf-8") as file:
+            cells = json.load(file)["cells"]
+        chart = next(filter(None, (plain.living(cell, found["figure"]) for cell in cells)), "")
+        source[0] = source[0].replace(found[0], chart)
     elif docname == THEOREMS:
         source[0] += plain.theorems((name, _cells(app, name)) for name in _chapters(app.env))
 

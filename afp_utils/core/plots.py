@@ -1,6 +1,6 @@
 """The book's figure style and its few figure types. Each takes arrays and an `ax`, returns the `ax`, computes no result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -95,6 +95,35 @@ def matrix(ax: Axes, values: Float[Array, "row column"], names: Sequence[str] = 
     if names:
         ax.set_xticks(range(len(names)), names)
         ax.set_yticks(range(len(names)), names)
+    return ax
+
+
+@checked
+def diagram(
+    ax: Axes, boxes: Mapping[str, tuple[int | float, int | float]], arrows: Sequence[tuple[str, str, str]]
+) -> Axes:
+    """A drawing of a model: boxes, by what stands in them, at their places, and arrows from box to box with a label.
+
+    >>> from matplotlib.figure import Figure
+    >>> ax = diagram(Figure().subplots(), {"x": (0, 0), "f(x)": (1, 0)}, [("x", "f(x)", "w")])
+    >>> [text.get_text() for text in ax.texts if text.get_text()]
+    ['x', 'f(x)', 'w']
+    """
+    frame = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": COLOURS[0]}
+    drawn = {name: ax.text(*place, name, ha="center", va="center", bbox=frame) for name, place in boxes.items()}
+    for start, end, label in arrows:
+        ends = {"patchA": drawn[start].get_bbox_patch(), "patchB": drawn[end].get_bbox_patch()}
+        style = {"arrowstyle": "-|>", "color": "#767676", "shrinkA": 2, "shrinkB": 2} | ends
+        ax.annotate("", boxes[end], boxes[start], arrowprops=style)
+        middle = np.mean([boxes[start], boxes[end]], axis=0)
+        ground = {"facecolor": "white", "edgecolor": "none", "pad": 1}
+        ax.text(middle[0], middle[1], label, ha="center", va="center", color=COLOURS[1], bbox=ground if label else None)
+    places = np.array(list(boxes.values()))
+    room = 0.35 + 0.08 * np.ptp(places, axis=0)
+    (left, low), (right, high) = places.min(axis=0) - room, places.max(axis=0) + room
+    ax.set_xlim(left, right)
+    ax.set_ylim(low, high)
+    ax.axis("off")
     return ax
 
 

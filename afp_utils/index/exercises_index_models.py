@@ -158,7 +158,7 @@ def _noises(rng):
 @exercise(
     minutes=20,
     inputs=_noises,
-    hint="Go through the derivation of the floor again. What is the variance of an entry of $\\varepsilon\\sum_r g_r v_r$ "
+    hint="With equal levels the floor is derived in the sceptic's part. What is the variance of an entry of $\\varepsilon\\sum_r g_r v_r$ "
     "if each degree has an $\\varepsilon_r$ of its own?",
     worked=r"""Put $w=e_1+\delta$ up to normalisation, so that $1-\rho^2\approx|\delta|^2$. The signal part of $\frac12\sum_rS_r^2$ loses
 $\frac12\sum_r r g_r^2|\delta|^2$ and the noise part gains $\sum_r \varepsilon_r g_r\langle v_r,\delta\rangle$. Each of the

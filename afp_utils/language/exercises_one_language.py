@@ -144,7 +144,7 @@ def _targets(rng):
 @exercise(
     minutes=10,
     inputs=_targets,
-    hint=r"Write $\kappa=|z|/\alpha^2$. The relative change is $\tfrac12(\sqrt{1+4\kappa^2}-1)$; set it equal to the tolerance.",
+    hint=r"Divide (1.1) by $\alpha^2$: the relative change depends on $\kappa=|z|/\alpha^2$ alone. Set it equal to the tolerance.",
     worked=r"With $\kappa=|z|/\alpha^2$ and the tolerance $q$ we need $\tfrac12(\sqrt{1+4\kappa^2}-1)=q$, so "
     r"$1+4\kappa^2=(1+2q)^2$ and $\kappa^2=q+q^2$. Hence $\alpha=\big(z^2/(q+q^2)\big)^{1/4}$. For small $q$ it is "
     r"$\sqrt{|z|}\,q^{-1/4}$: to be a hundred times lazier, a start $\sqrt{10}$ times larger is enough.",
@@ -152,9 +152,9 @@ def _targets(rng):
 def lazy_enough(z, tolerance):
     r"""Smallest start at which a^2 changes by at most `tolerance`.
 
-    In the smallest network $f(x)=\beta ax$ with target $z$ (of either sign), how large must $\alpha=a(0)$ be for the
-    squared feature $a^2$ to change by a relative amount of at most `tolerance` during the whole training? Exactly, not
-    only for small tolerances.
+    The smallest network $f(x)=\beta ax$ starts at $\beta=0$ and has the target $z$ (of either sign). How large must
+    $\alpha=a(0)$ be for the squared feature $a^2$ to change by a relative amount of at most `tolerance` during the whole
+    training? Exactly, not only for small tolerances.
     """
     return (z**2 / (tolerance + tolerance**2)) ** 0.25
 

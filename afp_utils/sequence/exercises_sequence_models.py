@@ -70,14 +70,14 @@ velocity.mistake("the sign of z must carry over")(lambda u, z, eigenvalue, weigh
     minutes=20,
     hint=r"You need $F(h) \le K\nu\,h^2$ and $1-F(h) \le K(1-h)^2$ for every weight $h$. Add the two: which $h$ asks for the largest $K$?",
     worked=r"""
-As in the text, draw $U$ with distribution function $F$ and keep the coordinates with $h_i \ge U$: a cut, so at least the FEM. Its mean
-price is $\sum_i \theta_i^2\,(1-F(h_i)) + \varepsilon^2 F(h_i)$, at most $K$ times $\sum_i (1-h_i)^2\theta_i^2 + \nu\,\varepsilon^2h_i^2$ if
+As in that proof, draw $U$ with distribution function $F$ and keep the coordinates with $h_i \ge U$: a cut, so at least the FEM. Its mean
+price is $\sum_i {\theta^*_i}^2\,(1-F(h_i)) + \varepsilon^2 F(h_i)$, at most $K$ times $\sum_i (1-h_i)^2{\theta^*_i}^2 + \nu\,\varepsilon^2h_i^2$ if
 $1-F(h)\le K(1-h)^2$ and $F(h) \le K\nu\,h^2$. Adding them, $1 \le K\,[(1-h)^2 + \nu\,h^2]$ for every $h$. The bracket is smallest at
 $h=1/(1+\nu)$, where it is $\nu/(1+\nu)$. So $K = 1+1/\nu$ is needed, and it suffices: take the upper bound $F = K\nu\,h^2 = (1+\nu)\,h^2$ up to
 $h=1/(1+\nu)$ and the lower bound $F=1-K(1-h)^2$ above; they meet at $F=1/(1+\nu)$.
 
 With $\nu=1$ this is the theorem of the text. With half of the sample for the features and half for the estimator $\nu$ is 2 in units of the full
-sample: $K=3/2$. One coordinate with $\theta=\varepsilon$ attains it for every $\nu$: its best weight is $1/(1+\nu)$, its risk
+sample: $K=3/2$. One coordinate with $\theta^*=\varepsilon$ attains it for every $\nu$: its best weight is $1/(1+\nu)$, its risk
 $\varepsilon^2\nu/(1+\nu)$, its FEM $\varepsilon^2$.
 """,
 )
@@ -85,9 +85,9 @@ def kept(h, ratio):
     r"""Return the smallest factor K and the probability F(h), as a pair.
 
     The estimator gets data of another noise level, $\nu\,\varepsilon^2$, than the one in the FEM: a filter with weights $h_i \in [0,1]$ has the
-    risk $\sum_i (1-h_i)^2\theta_i^2 + \nu\,\varepsilon^2h_i^2$. Replace it, as in the proof of the theorem, by a random cut that keeps coordinate
+    risk $\sum_i (1-h_i)^2{\theta^*_i}^2 + \nu\,\varepsilon^2h_i^2$. Replace it, as in the proof of the theorem (it stands in the sceptic's part), by a random cut that keeps coordinate
     $i$ with probability $F(h_i)$ and is priced as in the FEM, with $\varepsilon^2$. Find the smallest $K(\nu)$ for which a non-decreasing $F$ with $F(0)=0$,
-    $F(1)=1$ makes the mean price of the cut at most $K$ times the risk of the filter, whatever $\theta$ and $\varepsilon$, and such an $F$.
+    $F(1)=1$ makes the mean price of the cut at most $K$ times the risk of the filter, whatever $\theta^*$ and $\varepsilon$, and such an $F$.
     (`h` is an array, `ratio`, in formulas $\nu$, a positive number. Several $F$ are right, and all are accepted. Which single coordinate attains $K$ is for you to answer: it is
     not checked.)
     """

@@ -49,8 +49,8 @@ linear_part.mistake("the weights enter with their signs: relu(t) - relu(-t) is n
     worked=r"A neuron falls as $k^{-(d-1)/2-s}$ with $s=a+\frac12$, so the sparse predictor has "
     r"$\beta=\min(2\nu_t,2a+1+d-1)/(d-1)$ and saturates at $\nu_t=a+\frac d2$. The kernel is the square of a neuron and "
     r"falls as $k^{-(d-1)-1-2a}$, so $s=\frac{d-1}2+1+2a$: it saturates at $\nu_t=s+\frac{d-1}2=d+2a$, which is later in every "
-    r"dimension. Up to the first of the two both exponents are $2\nu_t/(d-1)$. The answer is $a+\frac d2$; for $a=1$ it is the "
-    r"$\frac{d+2}2$ of the chapter. Rounder kinks push the harm to smoother targets, and do not remove it.",
+    r"dimension. Up to the first of the two both exponents are $2\nu_t/(d-1)$. The answer is $a+\frac d2$; for $a=1$ it is "
+    r"$\frac{d+2}2$, where $2\nu_t$ meets $2s+d-1$ in (5.7). Rounder kinks push the harm to smoother targets, and do not remove it.",
 )
 def break_even(dimension, kink):
     r"""Return the smoothness above which sparse is slower than lazy.
