@@ -662,11 +662,11 @@ def test_each_link_of_a_kind_has_its_preview(site: Path) -> None:
     """The page's script looks for it by page and name, in a file that holds nothing else."""
     count = 0
     for page in (site / "chapters").glob("*.html"):
-        for path, label in previews.LINK.findall(page.read_text(encoding="utf-8")):
-            target = Path(path).stem if path else page.stem
+        for linked, label in previews.LINK.findall(page.read_text(encoding="utf-8")):
+            target = Path(linked).stem if linked else page.stem
             if label.startswith(("term-", "equation-eq-", "fig-", "thm-")) or target == "references":
-                script = (site / "_static" / "previews" / "chapters" / f"{target}.js").read_text(encoding="utf-8")
-                assert f'"{label}":"<' in script, (page.name, label)
+                held = (site / "_static" / "previews" / "chapters" / f"{target}.js").read_text(encoding="utf-8")
+                assert f'"{label}":"<' in held, (page.name, label)
                 count += 1
     assert count > 200
     for file in (site / "_static" / "previews").rglob("*.js"):

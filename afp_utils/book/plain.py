@@ -207,6 +207,19 @@ def picture_first(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return cells
 
 
+def gathered(cells: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cells with neighbours that are folded away whole and show nothing as one: a page needs one bar for them."""
+    kept = list[dict[str, Any]]()
+    for cell in cells:
+        if kept and all(
+            "hide-cell" in one["metadata"].get("tags", []) and not one.get("outputs") for one in (kept[-1], cell)
+        ):
+            kept[-1] = kept[-1] | {"source": f"{''.join(kept[-1]['source'])}\n\n\n{''.join(cell['source'])}"}
+        else:
+            kept.append(cell)
+    return kept
+
+
 def living(cell: Mapping[str, Any], name: str) -> str:
     """The chart of a living figure as the page holds it, for `living.js` to draw into the figure; empty without one."""
     charts = [output["data"][VEGALITE] for output in cell.get("outputs", []) if VEGALITE in output.get("data", {})]
@@ -252,4 +265,4 @@ def for_site(notebook: dict[str, Any], terms: Mapping[str, str] = MappingProxyTy
             shown = cell["metadata"].setdefault("mystnb", {})
             shown["code_prompt_show"], shown["code_prompt_hide"] = f"Show {what(cell)}", f"Hide {what(cell)}"
         cells.append(cell | {"source": enriched(source, terms)} if cell["cell_type"] == "markdown" else cell)
-    notebook["cells"] = picture_first(cells) + charts
+    notebook["cells"] = gathered(picture_first(cells)) + charts
